@@ -1,0 +1,94 @@
+"""The configuration of an array: everything that fixes its numbers and its hardware."""
+
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from pysim.lfsr import TAPS, check_state
+
+MAX_SIDE = 64
+MAX_RANDOM_BITS = 24
+"""More bits than the widest discarded fraction of a normal number (21) buy nothing."""
+DEFAULT_SEED = 0x0123456789ABCDEF
+
+
+@dataclass(frozen=True)
+class ArrayConfig:
+    """An array of rows x cols processing elements and its random-number lanes.
+
+    Parameters
+    ----------
+    rows, cols : int
+        Processing elements each way, 1 to 64. One output tile is rows x cols.
+    lfsr_width : int
+        Bits of each lane's register, one of 8, 16, 24, 32, 48, 64.
+    random_bits : int
+        Bits r of one draw, 1 to 24 and at most `lfsr_width`.
+    seed : int
+        State of lane 0 after reset; the other lanes follow by jump-ahead. Never zero.
+
+    Raises
+    ------
+    ValueError
+        If a field is out of range; the sentence names it, its value, and what is allowed.
+    """
+
+    rows: int = 8
+    cols: int = 8
+    lfsr_width: int = 64
+    random_bits: int = 16
+    seed: int = DEFAULT_SEED
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise ValueError(f"{field.name} must be an integer, not {value!r}")
+        _check_range("rows", self.rows, 1, MAX_SIDE)
+        _check_range("cols", self.cols, 1, MAX_SIDE)
+        if self.lfsr_width not in TAPS:
+            raise ValueError(f"lfsr_width {self.lfsr_width} is not one of {sorted(TAPS)}")
+        _check_range("random_bits", self.random_bits, 1, min(MAX_RANDOM_BITS, self.lfsr_width))
+        if self.seed == DEFAULT_SEED:
+            # So that the default serves every width.
+            object.__setattr__(self, "seed", DEFAULT_SEED & ((1 << self.lfsr_width) - 1))
+        check_state(self.seed, self.lfsr_width)
+
+    def to_dict(self) -> dict[str, int]:
+        """Return the fields as a plain dictionary, ready for JSON or TOML."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "ArrayConfig":
+        """Build from a dictionary; an unknown key raises ValueError and is named."""
+        known = [field.name for field in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise ValueError(f"unknown configuration key {key!r}: allowed are {known}")
+        return cls(**values)
+
+    @classmethod
+    def from_toml(cls, path: str | Path, **overrides: int | None) -> "ArrayConfig":
+        """Read a TOML file of the fields; `overrides` that are not None win over the file.
+
+        Raises
+        ------
+        ValueError
+            If the file cannot be read, is not TOML, or holds an unknown key or bad value.
+        """
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"configuration file {str(path)!r} cannot be read: {error}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"configuration file {str(path)!r} is not TOML: {error}") from error
+        values.update({key: value for key, value in overrides.items() if value is not None})
+        try:
+            return cls.from_dict(values)
+        except ValueError as error:
+            raise ValueError(f"configuration file {str(path)!r}: {error}") from error
+
+
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} {value} is out of range: it must lie between {low} and {high}")
