@@ -6,19 +6,22 @@ alone: it knows nothing of hardware, simulators, or PyTorch.
 
 from pysim.config import ArrayConfig
 from pysim.convert import Rounding, convert, decode
+from pysim.engine import Engine, GemmResult
+from pysim.errors import InputError
 from pysim.flags import Flags
 from pysim.formats import FORMATS, FloatFormat, get_format
-from pysim.gemm import GemmResult
 from pysim.golden import GoldenEngine
 from pysim.lfsr import Lfsr
 
 __all__ = [
     "FORMATS",
     "ArrayConfig",
+    "Engine",
     "Flags",
     "FloatFormat",
     "GemmResult",
     "GoldenEngine",
+    "InputError",
     "Lfsr",
     "Rounding",
     "convert",

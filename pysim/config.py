@@ -4,6 +4,7 @@ import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from pysim.errors import InputError
 from pysim.lfsr import TAPS, check_state
 
 MAX_SIDE = 64
@@ -29,7 +30,7 @@ class ArrayConfig:
 
     Raises
     ------
-    ValueError
+    InputError
         If a field is out of range; the sentence names it, its value, and what is allowed.
     """
 
@@ -43,11 +44,11 @@ class ArrayConfig:
         for field in fields(self):
             value = getattr(self, field.name)
             if not isinstance(value, int) or isinstance(value, bool):
-                raise ValueError(f"{field.name} must be an integer, not {value!r}")
+                raise InputError(f"{field.name} must be an integer, not {value!r}")
         _check_range("rows", self.rows, 1, MAX_SIDE)
         _check_range("cols", self.cols, 1, MAX_SIDE)
         if self.lfsr_width not in TAPS:
-            raise ValueError(f"lfsr_width {self.lfsr_width} is not one of {sorted(TAPS)}")
+            raise InputError(f"lfsr_width {self.lfsr_width} is not one of {sorted(TAPS)}")
         _check_range("random_bits", self.random_bits, 1, min(MAX_RANDOM_BITS, self.lfsr_width))
         if self.seed == DEFAULT_SEED:
             # So that the default serves every width.
@@ -60,11 +61,11 @@ class ArrayConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> "ArrayConfig":
-        """Build from a dictionary; an unknown key raises ValueError and is named."""
+        """Build from a dictionary; an unknown key raises InputError and is named."""
         known = [field.name for field in fields(cls)]
         for key in values:
             if key not in known:
-                raise ValueError(f"unknown configuration key {key!r}: allowed are {known}")
+                raise InputError(f"unknown configuration key {key!r}: allowed are {known}")
         return cls(**values)
 
     @classmethod
@@ -73,22 +74,22 @@ class ArrayConfig:
 
         Raises
         ------
-        ValueError
+        InputError
             If the file cannot be read, is not TOML, or holds an unknown key or bad value.
         """
         try:
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"configuration file {str(path)!r} cannot be read: {error}") from error
+            raise InputError(f"configuration file {str(path)!r} cannot be read: {error}") from error
         except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"configuration file {str(path)!r} is not TOML: {error}") from error
+            raise InputError(f"configuration file {str(path)!r} is not TOML: {error}") from error
         values.update({key: value for key, value in overrides.items() if value is not None})
         try:
             return cls.from_dict(values)
-        except ValueError as error:
-            raise ValueError(f"configuration file {str(path)!r}: {error}") from error
+        except InputError as error:
+            raise InputError(f"configuration file {str(path)!r}: {error}") from error
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
-        raise ValueError(f"{name} {value} is out of range: it must lie between {low} and {high}")
+        raise InputError(f"{name} {value} is out of range: it must lie between {low} and {high}")

@@ -4,6 +4,7 @@ from enum import Enum
 
 import numpy as np
 
+from pysim.errors import InputError
 from pysim.flags import Flags
 from pysim.formats import FP32, FloatFormat
 
@@ -20,12 +21,12 @@ class Rounding(Enum):
 
     @classmethod
     def named(cls, name: "str | Rounding") -> "Rounding":
-        """Look a mode up by name; ValueError names what is allowed."""
+        """Look a mode up by name; InputError names what is allowed."""
         try:
             return cls(name)
         except ValueError:
             names = ", ".join(mode.value for mode in cls)
-            raise ValueError(f"unknown rounding {name!r}: allowed are {names}") from None
+            raise InputError(f"unknown rounding {name!r}: allowed are {names}") from None
 
 
 ROUNDINGS = tuple(Rounding)
@@ -91,7 +92,7 @@ def convert(
         round_up = (discarded > half) | ((discarded == half) & (kept & 1 == 1))
     elif rounding is Rounding.STOCHASTIC:
         if draws is None:
-            raise ValueError("stochastic rounding needs draws")
+            raise InputError("stochastic rounding needs draws")
         f = _truncated_fraction(discarded, shift, random_bits)
         round_up = f + draws.astype(np.int64) >= 1 << random_bits
     else:

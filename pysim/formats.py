@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pysim.errors import InputError
+
 
 @dataclass(frozen=True)
 class FloatFormat:
@@ -97,11 +99,11 @@ def get_format(name: str | FloatFormat, allowed: tuple[FloatFormat, ...]) -> Flo
 
     Raises
     ------
-    ValueError
+    InputError
         If `name` is none of them; the sentence names it and what is allowed.
     """
     for candidate in allowed:
         if name in (candidate, candidate.name):
             return candidate
     names = ", ".join(f.name for f in allowed)
-    raise ValueError(f"unknown format {str(name)!r}: allowed are {names}")
+    raise InputError(f"unknown format {str(name)!r}: allowed are {names}")

@@ -14,6 +14,8 @@ from functools import cache, reduce
 
 import numpy as np
 
+from pysim.errors import InputError
+
 TAPS = {
     8: (4, 3, 2),
     16: (5, 3, 2),
@@ -54,7 +56,7 @@ class Lfsr:
 
     def __post_init__(self) -> None:
         if self.width not in TAPS:
-            raise ValueError(f"no LFSR of width {self.width!r}: allowed are {sorted(TAPS)}")
+            raise InputError(f"no LFSR of width {self.width!r}: allowed are {sorted(TAPS)}")
 
     @property
     def taps(self) -> int:
@@ -82,7 +84,7 @@ class Lfsr:
 
         Raises
         ------
-        ValueError
+        InputError
             If `seed` is zero or does not fit the register.
         """
         check_state(seed, self.width)
@@ -125,9 +127,9 @@ def lane_distance(width: int) -> int:
 
 
 def check_state(state: int, width: int) -> None:
-    """Raise ValueError unless `state` is a state that a register of `width` bits can hold."""
+    """Raise InputError unless `state` is a state that a register of `width` bits can hold."""
     if not 0 < state < 1 << width:
-        raise ValueError(
+        raise InputError(
             f"LFSR state {state:#x} is not allowed: it must lie between 1 and 2**{width} - 1"
         )
 
@@ -146,9 +148,7 @@ def _step_matrix(width: int, steps: int) -> Matrix:
 @cache
 def _byte_tables(matrix: Matrix) -> np.ndarray:
     """Tabulate, for each byte of a state and each of its values, what it adds to the product."""
-    columns = [
-        sum((row >> k & 1) << i for i, row in enumerate(matrix)) for k in range(len(matrix))
-    ]
+    columns = [sum((row >> k & 1) << i for i, row in enumerate(matrix)) for k in range(len(matrix))]
     tables = np.zeros((len(matrix) // 8, 256), dtype=np.uint64)
     for k, column in enumerate(columns):
         values = np.arange(256)

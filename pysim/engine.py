@@ -1,0 +1,271 @@
+"""What every engine is: checked arguments, random state, counters; the arithmetic is left open."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pysim.config import ArrayConfig
+from pysim.convert import Rounding
+from pysim.cycles import gemm_cycles, quantize_cycles
+from pysim.errors import InputError
+from pysim.flags import Flags
+from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS, FloatFormat, get_format
+from pysim.lfsr import check_state
+
+MAX_LENGTH = (1 << 24) - 1
+"""Longest inner dimension K, and most rows of one conversion: what a command's length field holds."""
+
+NARROW_FORMATS = tuple(fmt for fmt in OUTPUT_FORMATS if fmt is not FP32)
+
+
+@dataclass(frozen=True)
+class GemmResult:
+    """What one GEMM gives.
+
+    Attributes
+    ----------
+    values : numpy.ndarray, shape [M, N]
+        float32 for the output format fp32, else the codes: uint8 or uint16.
+    flags : Flags
+        What happened at least once in this GEMM, in the accumulators or the converters.
+    cycles : int
+        Clock cycles: counted in the simulation on `rtl`, from the cycle model elsewhere.
+    """
+
+    values: np.ndarray
+    flags: Flags
+    cycles: int
+
+
+@dataclass(frozen=True)
+class GemmRequest:
+    """The checked arguments of one GEMM, as an engine's arithmetic gets them."""
+
+    a: np.ndarray
+    b: np.ndarray
+    c: np.ndarray | None
+    a_format: FloatFormat
+    b_format: FloatFormat
+    out_format: FloatFormat
+    rounding: Rounding
+    saturate: bool
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """M, N, and K."""
+        return self.a.shape[0], self.b.shape[1], self.a.shape[1]
+
+    @property
+    def draws(self) -> bool:
+        """Whether results consume random bits."""
+        return self.rounding is Rounding.STOCHASTIC and self.out_format is not FP32
+
+
+@dataclass(frozen=True)
+class QuantizeRequest:
+    """The checked arguments of one conversion, as an engine's arithmetic gets them."""
+
+    values: np.ndarray
+    fmt: FloatFormat
+    rounding: Rounding
+    saturate: bool
+
+
+class Engine(ABC):
+    """An implementation of the numeric contract.
+
+    Engines differ in speed and in what they simulate, never in a bit of a result, a flag, or the
+    random state. An engine serves one thread at a time; several engines are independent.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+
+    Attributes
+    ----------
+    config : ArrayConfig
+    cycles : int
+        Clock cycles of all calls so far, conversions included.
+    macs : int
+        Multiply-accumulate steps of all calls so far.
+    flags : Flags
+        Status flags of the latest call.
+    """
+
+    name: str
+
+    def __init__(self, config: ArrayConfig) -> None:
+        if not isinstance(config, ArrayConfig):
+            raise InputError(f"config must be an ArrayConfig, not {config!r}")
+        self.config = config
+        self.cycles = 0
+        self.macs = 0
+        self.flags = Flags()
+
+    def gemm(
+        self,
+        a: ArrayLike,
+        b: ArrayLike,
+        *,
+        a_format: str | FloatFormat,
+        b_format: str | FloatFormat,
+        c: ArrayLike | None = None,
+        out_format: str | FloatFormat = "fp32",
+        rounding: str | Rounding = "nearest",
+        saturate: bool = True,
+    ) -> GemmResult:
+        """Return ``D = convert(C + A @ B)``, each sum in ascending k, rounded once per step.
+
+        Parameters
+        ----------
+        a : uint8 codes, shape [M, K]
+        b : uint8 codes, shape [K, N]
+        a_format, b_format : str
+            ``"e5m2"`` or ``"e4m3"``, chosen separately.
+        c : float32, shape [M, N], optional
+            What the accumulators start from; +0 without it.
+        out_format : str
+            ``"fp32"`` passes the accumulator on, every NaN the canonical one; rounding and
+            saturation do not apply. Else ``"e5m2"``, ``"e4m3"``, ``"fp16"``, or ``"bf16"``.
+        rounding : str
+            Of the conversion: ``"nearest"``, ``"stochastic"``, or ``"toward_zero"``.
+        saturate : bool
+            Whether a result out of range becomes the largest finite number.
+
+        Returns
+        -------
+        GemmResult
+
+        Raises
+        ------
+        InputError
+            If a format or rounding is unknown, a dtype is another, or shapes do not match.
+        """
+        request = GemmRequest(
+            a=_checked(a, "a", np.uint8, 2),
+            b=_checked(b, "b", np.uint8, 2),
+            c=None if c is None else _checked(c, "c", np.float32, 2),
+            a_format=get_format(a_format, OPERAND_FORMATS),
+            b_format=get_format(b_format, OPERAND_FORMATS),
+            out_format=get_format(out_format, OUTPUT_FORMATS),
+            rounding=Rounding.named(rounding),
+            saturate=bool(saturate),
+        )
+        m, n, k = request.shape
+        if request.b.shape[0] != k:
+            raise InputError(
+                f"shapes {request.a.shape} and {request.b.shape} of a and b do not match: "
+                "a has K columns and b has K rows"
+            )
+        if request.c is not None and request.c.shape != (m, n):
+            raise InputError(f"c has shape {request.c.shape}: it must be {(m, n)}")
+        if k > MAX_LENGTH:
+            raise InputError(f"inner dimension {k} is too long: at most {MAX_LENGTH}")
+        result = self._gemm(request)
+        self.cycles += result.cycles
+        self.macs += m * n * k
+        self.flags = result.flags
+        return result
+
+    def quantize(
+        self,
+        x: ArrayLike,
+        fmt: str | FloatFormat,
+        *,
+        rounding: str | Rounding = "nearest",
+        saturate: bool = True,
+    ) -> np.ndarray:
+        """Convert float32 numbers to codes by the array's own converters.
+
+        Element i of the flattened array goes through column ``i % cols``.
+
+        Parameters
+        ----------
+        x : float32, any shape
+        fmt : str
+            ``"e5m2"``, ``"e4m3"``, ``"fp16"``, or ``"bf16"``.
+        rounding : str
+        saturate : bool
+
+        Returns
+        -------
+        numpy.ndarray of uint8 or uint16, same shape
+
+        Raises
+        ------
+        InputError
+            If a format or rounding is unknown, or `x` is not float32.
+        """
+        request = QuantizeRequest(
+            values=_checked(x, "x", np.float32, None),
+            fmt=get_format(fmt, NARROW_FORMATS),
+            rounding=Rounding.named(rounding),
+            saturate=bool(saturate),
+        )
+        rows = -(-request.values.size // self.config.cols)
+        if rows > MAX_LENGTH:
+            raise InputError(
+                f"{request.values.size} numbers are too many for one call: "
+                f"at most {MAX_LENGTH * self.config.cols} with {self.config.cols} columns"
+            )
+        codes, self.flags, cycles = self._quantize(request)
+        self.cycles += cycles
+        return codes
+
+    @property
+    def random_state(self) -> np.ndarray:
+        """LFSR state of each lane, uint64, shape [cols]; set it to resume a stream of draws."""
+        return self._read_state()
+
+    @random_state.setter
+    def random_state(self, state: ArrayLike) -> None:
+        states = np.asarray(state)
+        if states.shape != (self.config.cols,) or states.dtype.kind not in "ui":
+            raise InputError(
+                f"random state of shape {states.shape} and dtype {states.dtype}: "
+                f"it must hold {self.config.cols} unsigned integers, one a lane"
+            )
+        for lane in states.tolist():
+            check_state(lane, self.config.lfsr_width)
+        self._write_state(states.astype(np.uint64))
+
+    def close(self) -> None:
+        """Release what the engine holds; it cannot be used afterwards."""
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _model_gemm_cycles(self, request: GemmRequest) -> int:
+        return gemm_cycles(self.config, *request.shape, load_c=request.c is not None)
+
+    def _model_quantize_cycles(self, request: QuantizeRequest) -> int:
+        return quantize_cycles(self.config, request.values.size)
+
+    @abstractmethod
+    def _gemm(self, request: GemmRequest) -> GemmResult: ...
+
+    @abstractmethod
+    def _quantize(self, request: QuantizeRequest) -> tuple[np.ndarray, Flags, int]:
+        """Return codes, flags, and cycles."""
+
+    @abstractmethod
+    def _read_state(self) -> np.ndarray: ...
+
+    @abstractmethod
+    def _write_state(self, states: np.ndarray) -> None: ...
+
+
+def _checked(
+    array: ArrayLike, name: str, dtype: type[np.generic], dimensions: int | None
+) -> np.ndarray:
+    result = np.asarray(array)
+    if result.dtype != dtype:
+        raise InputError(f"{name} has dtype {result.dtype}: it must be {np.dtype(dtype)}")
+    if dimensions is not None and result.ndim != dimensions:
+        raise InputError(f"{name} has shape {result.shape}: it must have {dimensions} dimensions")
+    return result

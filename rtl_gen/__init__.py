@@ -1,0 +1,1 @@
+"""Configuration in, Verilog and its manifest out."""
