@@ -15,7 +15,7 @@ from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS, FloatFormat, ge
 from pysim.lfsr import check_state
 
 MAX_LENGTH = (1 << 24) - 1
-"""Longest inner dimension K, and most rows of one conversion: what a command's length field holds."""
+"""Longest inner dimension K, and most rows of a conversion: what a command's length holds."""
 
 NARROW_FORMATS = tuple(fmt for fmt in OUTPUT_FORMATS if fmt is not FP32)
 

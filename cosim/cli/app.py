@@ -2,9 +2,8 @@
 
 import json
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 
@@ -36,29 +35,21 @@ def finish(result: dict, text: str, as_json: bool) -> None:
     print(json.dumps(result) if as_json else text)
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run the command line, and turn errors into one sentence and an exit status."""
     from cosim.cli import commands  # noqa: F401  (registers the commands)
 
     try:
-        status = app(standalone_mode=False)
-    except click.ClickException as error:
-        _complain(error.format_message())
-        status = 2
+        app()
     except InputError as error:
-        _complain(str(error))
-        status = 2
+        status = _complain(str(error), 2)
     except CheckFailedError as error:
-        _complain(str(error))
-        status = 1
+        status = _complain(str(error), 1)
     except MissingToolError as error:
-        _complain(str(error))
-        status = 3
-    except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted")
-        status = 130
-    sys.exit(status if isinstance(status, int) else 0)
+        status = _complain(str(error), 3)
+    sys.exit(status)
 
 
-def _complain(sentence: str) -> None:
+def _complain(sentence: str, status: int) -> int:
     print(f"fp8cosim: {sentence}", file=sys.stderr)
+    return status
