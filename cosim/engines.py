@@ -2,7 +2,7 @@
 
 from pysim import ArrayConfig, Engine, GoldenEngine, InputError
 
-ENGINES = ("golden", "rtl")
+ENGINES = ("golden", "fast", "rtl")
 SIMULATORS = ("verilator",)
 
 
@@ -14,7 +14,8 @@ def open_engine(
     Parameters
     ----------
     name : str
-        ``"golden"`` (NumPy, the reference) or ``"rtl"`` (the generated Verilog in a simulator).
+        ``"golden"`` (NumPy, the reference), ``"fast"`` (compiled kernels, the same bits), or
+        ``"rtl"`` (the generated Verilog in a simulator).
     config : ArrayConfig, optional
         The array; 8 x 8 by default.
     simulator : str, optional
@@ -36,6 +37,10 @@ def open_engine(
         raise InputError(f"unknown simulator {simulator!r}: allowed are {', '.join(SIMULATORS)}")
     if name == "golden":
         return GoldenEngine(config)
+    if name == "fast":
+        from pysim.fast import FastEngine
+
+        return FastEngine(config)
     from cosim.rtl import RtlEngine
 
     return RtlEngine(config)

@@ -1,8 +1,8 @@
 """The errors that the command line turns into an exit status of their own."""
 
+from pysim.errors import MissingToolError
 
-class MissingToolError(RuntimeError):
-    """A needed tool is absent: one sentence that names it and how to get it."""
+__all__ = ["CheckFailedError", "MissingToolError"]
 
 
 class CheckFailedError(RuntimeError):

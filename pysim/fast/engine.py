@@ -1,0 +1,151 @@
+"""The fast engine: golden's numbers at the speed of the processor's FP32 units."""
+
+import ctypes
+import os
+
+import numpy as np
+
+from pysim.config import ArrayConfig
+from pysim.convert import Rounding, code_dtype
+from pysim.engine import Engine, GemmRequest, GemmResult, QuantizeRequest
+from pysim.errors import InputError
+from pysim.fast import library
+from pysim.flags import BITS, Flags
+from pysim.formats import FP32, FloatFormat
+from pysim.lfsr import Lfsr
+
+_FLAGS = tuple(Flags.from_bits(bits) for bits in range(1 << len(BITS)))
+
+
+class FastEngine(Engine):
+    """Compiled kernels: one FP32 fused multiply-add a step, k ascending, on register tiles.
+
+    The same bits as `GoldenEngine`, flags and random state included, for any number of threads.
+    The kernels are compiled with g++ at first use and cached (see `pysim.native`).
+
+    Parameters
+    ----------
+    config : ArrayConfig
+    threads : int, optional
+        At most this many threads; by default the processors that this process may use.
+    instructions : str, optional
+        ``"portable"``, ``"avx2"``, or ``"avx512"``; by default the widest that the processor has.
+
+    Raises
+    ------
+    InputError
+        If `threads` is not a positive integer, or the processor lacks the instructions.
+    MissingToolError
+        If the kernels must be compiled and g++ is absent.
+    """
+
+    name = "fast"
+
+    def __init__(
+        self, config: ArrayConfig, threads: int | None = None, instructions: str | None = None
+    ) -> None:
+        super().__init__(config)
+        if threads is None:
+            threads = _available_processors()
+        if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+            raise InputError(f"threads {threads!r} is not allowed: it must be a positive integer")
+        self.threads = threads
+        self._library = library.load()
+        self._instructions = _choose_instructions(self._library, instructions)
+        self._lfsr = library.lfsr_structure(config.lfsr_width, config.random_bits)
+        self._states = Lfsr(config.lfsr_width).lanes(config.seed, config.cols)
+
+    @property
+    def instructions(self) -> str:
+        """The instruction set in use."""
+        return library.INSTRUCTIONS[self._instructions]
+
+    def _gemm(self, request: GemmRequest) -> GemmResult:
+        m, n, k = request.shape
+        # The names keep copies alive until the kernels have returned.
+        a = np.ascontiguousarray(request.a)
+        b = np.ascontiguousarray(request.b)
+        c = None if request.c is None else np.ascontiguousarray(request.c)
+        sums = np.empty((m, n), dtype=np.float32)
+        bits = self._library.fast_gemm(
+            self._instructions,
+            self.threads,
+            *(a.ctypes.data, *a.strides, ctypes.addressof(_format(request.a_format))),
+            *(b.ctypes.data, *b.strides, ctypes.addressof(_format(request.b_format))),
+            None if c is None else c.ctypes.data,
+            *(sums.ctypes.data, m, n, k),
+        )
+        cycles = self._model_gemm_cycles(request)
+        if request.out_format is FP32:
+            return GemmResult(sums, _FLAGS[bits], cycles)
+        codes, converter_bits = self._convert(
+            sums, request.out_format, request.rounding, request.saturate, self.config.rows
+        )
+        return GemmResult(codes, _FLAGS[bits | converter_bits], cycles)
+
+    def _quantize(self, request: QuantizeRequest) -> tuple[np.ndarray, Flags, int]:
+        flat = np.ascontiguousarray(request.values).reshape(-1)
+        settings = (request.fmt, request.rounding, request.saturate)
+        if request.rounding is Rounding.STOCHASTIC:
+            # Full rows of the array, then the last and partial one. One column of tiles draws in
+            # the same order whatever their height: one that fits the cache.
+            cols = self.config.cols
+            full = flat.size // cols * cols
+            height = 4096 // cols
+            head, bits = self._convert(flat[:full].reshape(-1, cols), *settings, height)
+            tail, tail_bits = self._convert(flat[full:].reshape(1, -1), *settings, height)
+            codes = np.concatenate([head.reshape(-1), tail[0]]) if tail.size else head
+            bits |= tail_bits
+        else:
+            codes, bits = self._convert(flat[None, :], *settings, 1)
+        cycles = self._model_quantize_cycles(request)
+        return codes.reshape(request.values.shape), _FLAGS[bits], cycles
+
+    def _convert(
+        self,
+        values: np.ndarray,
+        fmt: FloatFormat,
+        rounding: Rounding,
+        saturate: bool,
+        tile_rows: int,
+    ) -> tuple[np.ndarray, int]:
+        """Convert contiguous numbers [m, n] that drain from tiles of `tile_rows` rows."""
+        codes = np.empty(values.shape, dtype=code_dtype(fmt))
+        conversion = library.conversion_structure(fmt, rounding, saturate, self.config.random_bits)
+        bits = self._library.fast_convert(
+            self._instructions,
+            self.threads,
+            ctypes.addressof(conversion),
+            *(values.ctypes.data, codes.ctypes.data, *values.shape),
+            ctypes.addressof(self._lfsr),
+            *(self._states.ctypes.data, tile_rows, self.config.cols),
+        )
+        return codes, bits
+
+    def _read_state(self) -> np.ndarray:
+        return self._states.copy()
+
+    def _write_state(self, states: np.ndarray) -> None:
+        self._states = states
+
+
+def _available_processors() -> int:
+    # Linux may allow a process fewer processors than there are; others cannot say.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+_format = library.format_structure
+
+
+def _choose_instructions(kernels: ctypes.CDLL, name: str | None) -> int:
+    best = kernels.fast_best_instructions()
+    if name is None:
+        return best
+    available = library.INSTRUCTIONS[: best + 1]
+    if name not in available:
+        raise InputError(
+            f"instructions {name!r} are not available: this processor has {', '.join(available)}"
+        )
+    return available.index(name)

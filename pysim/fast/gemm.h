@@ -1,0 +1,168 @@
+// The GEMM: one fused multiply-add a step, k ascending, on register tiles.
+// Included inside the namespace of an instruction set, after vectors.h. The set has defined
+// TILE_ROWS and TILE_VECTORS (the register tile), and `multiply_add`.
+//
+// Every FP8 product is exact in FP32, so the one rounding of a fused multiply-add is that of the
+// array's adder. Blocks of K load and store the accumulators, which changes no bit.
+//
+// The processor keeps the sticky flags (MXCSR). Three facts make them the contract's: quiet NaN
+// operands raise nothing, not even beside infinity times zero; the exact product leaves `inexact`
+// to the addition; and nothing but the multiply-adds below can raise a flag between the reset and
+// the reading. Columns that pad a panel hold quiet NaN, hence stay silent beside any operand.
+
+constexpr int TILE_COLUMNS = TILE_VECTORS * LANES;
+constexpr int BLOCK_K = 256;
+constexpr int BLOCK_COLUMNS = 512;
+// Odd in cache lines, so that the rows of a tile do not compete for the same cache sets.
+constexpr int ROW_STRIDE = BLOCK_K + 16;
+
+struct Scratch {
+    alignas(64) float a[TILE_ROWS * ROW_STRIDE];
+    alignas(64) float b[BLOCK_K * BLOCK_COLUMNS];
+};
+
+// Accumulators in memory, [rows, columns]; `load` null stands for zeros.
+struct Accumulators {
+    const float* load;
+    float* store;
+    ptrdiff_t stride;
+};
+
+template <int rows, int vectors>
+__attribute__((noinline)) static void multiply_tile(const float* a, const float* b, int64_t depth,
+                                                    Accumulators c) {
+    F32 sum[rows][vectors];
+    for (int i = 0; i < rows; i++) {
+        for (int v = 0; v < vectors; v++) {
+            sum[i][v] = c.load ? (F32)canonical(load<U32>(c.load + i * c.stride + v * LANES))
+                               : (F32){};
+        }
+    }
+    for (int64_t k = 0; k < depth; k++) {
+        F32 row[vectors];
+        for (int v = 0; v < vectors; v++) row[v] = load<F32>(b + k * TILE_COLUMNS + v * LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            F32 element = broadcast(a + i * ROW_STRIDE + k);
+            for (int v = 0; v < vectors; v++) {
+                sum[i][v] = multiply_add(element, row[v], sum[i][v]);
+            }
+        }
+    }
+    for (int i = 0; i < rows; i++) {
+        for (int v = 0; v < vectors; v++) {
+            store(c.store + i * c.stride + v * LANES, canonical((U32)sum[i][v]));
+        }
+    }
+}
+
+static int64_t smaller(int64_t x, int64_t y) {
+    return x < y ? x : y;
+}
+
+using MultiplyTile = void (*)(const float*, const float*, int64_t, Accumulators);
+
+template <int vectors, int... index>
+static MultiplyTile choose_rows(int rows, std::integer_sequence<int, index...>) {
+    static constexpr MultiplyTile by_rows[] = {multiply_tile<index + 1, vectors>...};
+    return by_rows[rows - 1];
+}
+
+template <int... index>
+static MultiplyTile choose_tile(int rows, int vectors, std::integer_sequence<int, index...>) {
+    using Choose = MultiplyTile (*)(int, std::make_integer_sequence<int, TILE_ROWS>);
+    static constexpr Choose by_vectors[] = {choose_rows<index + 1>...};
+    return by_vectors[vectors - 1](rows, {});
+}
+
+// A tile whose last columns lie outside of the matrix goes through a copy.
+static void multiply_edge(MultiplyTile multiply, const float* a, const float* b, int64_t depth,
+                          Accumulators c, int rows, int columns) {
+    alignas(64) float copy[TILE_ROWS * TILE_COLUMNS] = {};
+    for (int i = 0; i < rows && c.load; i++) {
+        std::memcpy(copy + i * TILE_COLUMNS, c.load + i * c.stride, columns * sizeof(float));
+    }
+    multiply(a, b, depth, {c.load ? copy : nullptr, copy, TILE_COLUMNS});
+    for (int i = 0; i < rows; i++) {
+        std::memcpy(c.store + i * c.stride, copy + i * TILE_COLUMNS, columns * sizeof(float));
+    }
+}
+
+// Decode `count` successive codes of a row.
+static void decode_row(const uint8_t* codes, int64_t count, const Format& format, float* out) {
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES) store(out + i, decode(load<Bytes>(codes + i), format));
+    if (i < count) {
+        uint8_t tail[LANES] = {};
+        std::memcpy(tail, codes + i, count - i);
+        U32 bits = decode(load<Bytes>(tail), format);
+        std::memcpy(out + i, &bits, (count - i) * sizeof(float));
+    }
+}
+
+static void pack_a(const Codes& a, int64_t top, int rows, int64_t first, int64_t depth,
+                   float* packed) {
+    for (int i = 0; i < rows; i++) {
+        const uint8_t* row = a.data + (top + i) * a.row_stride + first;
+        decode_row(row, depth, *a.format, packed + i * ROW_STRIDE);
+    }
+}
+
+// Panels of TILE_COLUMNS columns, one after the other, each [depth, TILE_COLUMNS].
+static void pack_b(const Codes& b, int64_t first, int64_t depth, int64_t left, int64_t columns,
+                   float* packed) {
+    for (int64_t j = 0; j < columns; j += TILE_COLUMNS) {
+        int64_t width = smaller(TILE_COLUMNS, columns - j);
+        for (int64_t k = 0; k < depth; k++, packed += TILE_COLUMNS) {
+            decode_row(b.data + (first + k) * b.row_stride + left + j, width, *b.format, packed);
+            for (int64_t pad = width; pad < TILE_COLUMNS; pad++) {
+                std::memcpy(packed + pad, &CANONICAL_NAN, sizeof(float));
+            }
+        }
+    }
+}
+
+static void multiply_block(const Gemm& g, const Block& block, Scratch& scratch) {
+    for (int64_t left = block.left; left < block.right; left += BLOCK_COLUMNS) {
+        int64_t columns = smaller(BLOCK_COLUMNS, block.right - left);
+        // Once without any k too: the accumulators pass through.
+        for (int64_t first = 0; first == 0 || first < g.k; first += BLOCK_K) {
+            int64_t depth = smaller(BLOCK_K, g.k - first);
+            const float* accumulators = first ? g.out : g.c;
+            pack_b(g.b, first, depth, left, columns, scratch.b);
+            for (int64_t top = block.top; top < block.bottom; top += TILE_ROWS) {
+                int rows = (int)smaller(TILE_ROWS, block.bottom - top);
+                pack_a(g.a, top, rows, first, depth, scratch.a);
+                for (int64_t j = 0; j < columns; j += TILE_COLUMNS) {
+                    int width = (int)smaller(TILE_COLUMNS, columns - j);
+                    int64_t corner = top * g.n + left + j;
+                    Accumulators c = {accumulators ? accumulators + corner : nullptr,
+                                      g.out + corner, g.n};
+                    int vectors = (width + LANES - 1) / LANES;
+                    MultiplyTile multiply = choose_tile(
+                        rows, vectors, std::make_integer_sequence<int, TILE_VECTORS>{});
+                    const float* panel = scratch.b + j * depth;
+                    if (width == vectors * LANES) {
+                        multiply(scratch.a, panel, depth, c);
+                    } else {
+                        multiply_edge(multiply, scratch.a, panel, depth, c, rows, width);
+                    }
+                }
+            }
+        }
+    }
+}
+
+static unsigned gemm(const Gemm& g, const Block& block) {
+    static thread_local std::unique_ptr<Scratch> scratch;
+    if (!scratch) scratch.reset(new Scratch);
+    // Round to nearest, no flush to zero, exceptions masked, flags clear: whatever the caller set.
+    constexpr unsigned DEFAULT = 0x1F80, INVALID_BIT = 1, OVERFLOW_BIT = 8, INEXACT_BIT = 32;
+    unsigned saved = _mm_getcsr();
+    _mm_setcsr(DEFAULT);
+    multiply_block(g, block, *scratch);
+    unsigned raised = _mm_getcsr();
+    _mm_setcsr(saved);
+    return (raised & INVALID_BIT ? INVALID : 0) | (raised & OVERFLOW_BIT ? OVERFLOWN : 0) |
+           (raised & INEXACT_BIT ? INEXACT : 0);
+}

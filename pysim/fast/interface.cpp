@@ -1,0 +1,170 @@
+// The C interface that Python calls, and how work is shared out to threads. Every output element
+// belongs to one thread, so the number of threads changes no bit.
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <vector>
+
+#include "jump.h"
+#include "kernels.h"
+#include "pool.h"
+
+namespace fast {
+
+namespace {
+
+// Less work than this costs less than waking another thread.
+constexpr int64_t MACS_PER_THREAD = 1 << 20;
+constexpr int64_t NUMBERS_PER_THREAD = 1 << 15;
+
+const Kernels* const by_instructions[] = {
+    &portable_kernels,
+#if defined(__x86_64__)
+    &avx2_kernels,
+    &avx512_kernels,
+#endif
+};
+
+int64_t ceil_divide(int64_t x, int64_t y) {
+    return (x + y - 1) / y;
+}
+
+int useful_threads(int threads, int64_t work, int64_t work_per_thread) {
+    return (int)std::clamp<int64_t>(work / work_per_thread, 1, threads);
+}
+
+// Bounds of part `index` of `parts` of a length, in multiples of `unit`.
+int64_t cut(int64_t length, int64_t unit, int64_t parts, int64_t index) {
+    return std::min(length, ceil_divide(length, unit) * index / parts * unit);
+}
+
+unsigned gemm(const Kernels& kernels, int threads, const Gemm& g) {
+    threads = useful_threads(threads, g.m * g.n * g.k, MACS_PER_THREAD);
+    // Threads form a grid; each decodes its rows of A and its columns of B: the fewest in all.
+    int down = 1;
+    auto decoded = [&](int rows) { return (double)g.m / rows + (double)g.n / (threads / rows); };
+    for (int rows = 2; rows <= threads; rows++) {
+        if (threads % rows == 0 && decoded(rows) < decoded(down)) down = rows;
+    }
+    int across = threads / down;
+    std::atomic<unsigned> flags = 0;
+    parallel(threads, [&](int index) {
+        int row = index / across, column = index % across;
+        Block block = {cut(g.m, kernels.tile_rows, down, row),
+                       cut(g.m, kernels.tile_rows, down, row + 1),
+                       cut(g.n, kernels.tile_columns, across, column),
+                       cut(g.n, kernels.tile_columns, across, column + 1)};
+        flags |= kernels.gemm(g, block);
+    });
+    return flags;
+}
+
+// Numbers [m, n] and their codes.
+struct Numbers {
+    const float* values;
+    uint8_t* codes;
+    int64_t m, n;
+};
+
+unsigned convert(const Kernels& kernels, int threads, const Conversion& c, const Numbers& x) {
+    int64_t count = x.m * x.n, bytes = c.format->width / 8;
+    threads = useful_threads(threads, count, NUMBERS_PER_THREAD);
+    std::atomic<unsigned> flags = 0;
+    parallel(threads, [&](int index) {
+        int64_t first = cut(count, 64, threads, index);
+        int64_t last = cut(count, 64, threads, index + 1);
+        flags |= kernels.convert(c, x.values + first, nullptr, x.codes + first * bytes,
+                                 last - first);
+    });
+    return flags;
+}
+
+// The array that results drain from: lane n % cols serves column n, tile after tile.
+struct Tiling {
+    int64_t rows;
+    int64_t cols;
+};
+
+// Converts the stripes of tiles from row `top` up to row `bottom`.
+unsigned convert_stripes(const Kernels& kernels, const Conversion& c, const Lfsr& lfsr,
+                         const Tiling& tiling, const Numbers& x, int64_t top, int64_t bottom,
+                         uint64_t* states) {
+    unsigned flags = 0;
+    std::vector<uint32_t> tile(tiling.rows * tiling.cols + DRAW_SLACK);
+    std::vector<uint32_t> stripe(tiling.rows * x.n);
+    for (; top < bottom; top += tiling.rows) {
+        int64_t rows = std::min(tiling.rows, bottom - top);
+        for (int64_t left = 0; left < x.n; left += tiling.cols) {
+            int64_t cols = std::min(tiling.cols, x.n - left);
+            kernels.draw(lfsr, states, (int)cols, rows, tile.data());
+            for (int64_t row = 0; row < rows; row++) {
+                std::memcpy(&stripe[row * x.n + left], &tile[row * cols], cols * sizeof(uint32_t));
+            }
+        }
+        int64_t first = top * x.n;
+        flags |= kernels.convert(c, x.values + first, stripe.data(),
+                                 x.codes + first * (c.format->width / 8), rows * x.n);
+    }
+    return flags;
+}
+
+unsigned convert_random(const Kernels& kernels, int threads, const Conversion& c,
+                        const Lfsr& lfsr, const Tiling& tiling, const Numbers& x,
+                        uint64_t* states) {
+    threads = useful_threads(threads, x.m * x.n, NUMBERS_PER_THREAD);
+    const std::vector<uint64_t> start(states, states + tiling.cols);
+    std::atomic<unsigned> flags = 0;
+    parallel(threads, [&](int index) {
+        int64_t top = cut(x.m, tiling.rows, threads, index);
+        int64_t bottom = cut(x.m, tiling.rows, threads, index + 1);
+        std::vector<uint64_t> mine = start;
+        for (int64_t lane = 0; top > 0 && lane < std::min(tiling.cols, x.n); lane++) {
+            uint64_t draws = top * ceil_divide(x.n - lane, tiling.cols);
+            mine[lane] = jump(lfsr, mine[lane], draws * lfsr.random_bits);
+        }
+        flags |= convert_stripes(kernels, c, lfsr, tiling, x, top, bottom, mine.data());
+        if (index == threads - 1) std::copy(mine.begin(), mine.end(), states);
+    });
+    return flags;
+}
+
+}  // namespace
+
+}  // namespace fast
+
+extern "C" {
+
+// Index of the widest instruction set of this processor.
+int fast_best_instructions() {
+#if defined(__x86_64__)
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return avx2 && avx512 ? 2 : avx2 ? 1 : 0;
+#else
+    return 0;
+#endif
+}
+
+unsigned fast_gemm(int instructions, int threads, const uint8_t* a, int64_t a_row_stride,
+                   int64_t a_column_stride, const fast::Format* a_format, const uint8_t* b,
+                   int64_t b_row_stride, int64_t b_column_stride, const fast::Format* b_format,
+                   const float* c, float* out, int64_t m, int64_t n, int64_t k) {
+    fast::Gemm g = {{a, a_row_stride, a_column_stride, a_format},
+                    {b, b_row_stride, b_column_stride, b_format},
+                    c, out, m, n, k};
+    return fast::gemm(*fast::by_instructions[instructions], threads, g);
+}
+
+// `states`, [cols], may be null where the rounding draws nothing.
+unsigned fast_convert(int instructions, int threads, const fast::Conversion* conversion,
+                      const float* values, void* codes, int64_t m, int64_t n,
+                      const fast::Lfsr* lfsr, uint64_t* states, int64_t rows, int64_t cols) {
+    const fast::Kernels& kernels = *fast::by_instructions[instructions];
+    fast::Numbers x = {values, static_cast<uint8_t*>(codes), m, n};
+    if (conversion->rounding != fast::Rounding::STOCHASTIC) {
+        return fast::convert(kernels, threads, *conversion, x);
+    }
+    return fast::convert_random(kernels, threads, *conversion, *lfsr, {rows, cols}, x, states);
+}
+}

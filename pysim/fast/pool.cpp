@@ -1,0 +1,70 @@
+#include "pool.h"
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace fast {
+
+namespace {
+
+class Pool {
+   public:
+    void run(int count, const std::function<void(int)>& task) {
+        std::unique_lock lock(mutex_);
+        for (; workers_ < count - 1; workers_++) std::thread(&Pool::work, this).detach();
+        task_ = &task;
+        next_ = 0;
+        count_ = remaining_ = count;
+        wake_.notify_all();
+        take_tasks(lock);
+        done_.wait(lock, [this] { return remaining_ == 0; });
+    }
+
+    std::mutex caller;  // held by the one thread that runs tasks
+
+   private:
+    void work() {
+        std::unique_lock lock(mutex_);
+        while (true) {
+            wake_.wait(lock, [this] { return next_ < count_; });
+            take_tasks(lock);
+        }
+    }
+
+    void take_tasks(std::unique_lock<std::mutex>& lock) {
+        while (next_ < count_) {
+            int mine = next_++;
+            const std::function<void(int)>& task = *task_;
+            lock.unlock();
+            task(mine);
+            lock.lock();
+            if (--remaining_ == 0) done_.notify_one();
+        }
+    }
+
+    std::mutex mutex_;
+    std::condition_variable wake_, done_;
+    const std::function<void(int)>* task_ = nullptr;
+    int workers_ = 0, next_ = 0, count_ = 0, remaining_ = 0;
+};
+
+// Never destroyed: its threads wait in it until the process ends. A forked child has none of them,
+// so it starts with a pool of its own.
+Pool* pool = new Pool;
+const int at_fork = pthread_atfork(nullptr, nullptr, [] { pool = new Pool; });
+
+}  // namespace
+
+void parallel(int count, const std::function<void(int)>& task) {
+    if (count > 1) {
+        // Busy for another engine: its threads hold the cores anyway.
+        std::unique_lock lock(pool->caller, std::try_to_lock);
+        if (lock) return pool->run(count, task);
+    }
+    for (int i = 0; i < count; i++) task(i);
+}
+
+}  // namespace fast

@@ -1,0 +1,98 @@
+// The kernels without any particular instruction set: for processors that lack the others.
+#include <algorithm>
+#include <cfenv>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "kernels.h"
+
+namespace fast::portable {
+
+constexpr int LANES = 4;
+
+#include "vectors.h"
+
+#include "convert.h"
+
+static float decode_one(uint8_t code, const Format& format) {
+    Bytes codes = {code};
+    uint32_t bits = decode(codes, format)[0];
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+// One step for a row of accumulators; the flags are worked out as `pysim.golden` does.
+static unsigned step(float a, const float* b, float* sum, int64_t columns) {
+    unsigned flags = 0;
+    for (int64_t j = 0; j < columns; j++) {
+        float x = sum[j], product = a * b[j];
+        float total = x + product;
+        bool quiet = std::isnan(a) || std::isnan(b[j]) || std::isnan(x);
+        if (std::isnan(total)) {
+            if (!quiet) flags |= INVALID;
+        } else if (std::isfinite(x) && std::isfinite(product)) {
+            if (std::isinf(total)) {
+                flags |= OVERFLOWN | INEXACT;
+            } else {
+                // Knuth's TwoSum: what the addition lost.
+                float virtual_product = total - x;
+                float virtual_x = total - virtual_product;
+                float lost = (x - virtual_x) + (product - virtual_product);
+                if (lost != 0) flags |= INEXACT;
+            }
+        }
+        sum[j] = total;
+    }
+    return flags;
+}
+
+static unsigned accumulate(const Gemm& g, const Block& block) {
+    int64_t columns = block.right - block.left;
+    float tables[2][256];
+    for (int code = 0; code < 256; code++) {
+        tables[0][code] = decode_one((uint8_t)code, *g.a.format);
+        tables[1][code] = decode_one((uint8_t)code, *g.b.format);
+    }
+    std::vector<float> row(columns);
+    unsigned flags = 0;
+    for (int64_t i = block.top; i < block.bottom; i++) {
+        float* out = g.out + i * g.n + block.left;
+        if (g.c) {
+            std::memcpy(out, g.c + i * g.n + block.left, columns * sizeof(float));
+        } else {
+            std::fill(out, out + columns, 0.0f);
+        }
+    }
+    for (int64_t k = 0; k < g.k; k++) {
+        const uint8_t* codes = g.b.data + k * g.b.row_stride + block.left * g.b.column_stride;
+        for (int64_t j = 0; j < columns; j++) row[j] = tables[1][codes[j * g.b.column_stride]];
+        for (int64_t i = block.top; i < block.bottom; i++) {
+            float a = tables[0][g.a.data[i * g.a.row_stride + k * g.a.column_stride]];
+            flags |= step(a, row.data(), g.out + i * g.n + block.left, columns);
+        }
+    }
+    for (int64_t i = block.top; i < block.bottom; i++) {
+        float* out = g.out + i * g.n + block.left;
+        for (int64_t j = 0; j < columns; j++) {
+            if (std::isnan(out[j])) std::memcpy(out + j, &CANONICAL_NAN, sizeof(float));
+        }
+    }
+    return flags;
+}
+
+static unsigned gemm(const Gemm& g, const Block& block) {
+    // Round to nearest and no flush to zero, whatever the caller set.
+    std::fenv_t saved;
+    std::fegetenv(&saved);
+    std::fesetenv(FE_DFL_ENV);
+    unsigned flags = accumulate(g, block);
+    std::fesetenv(&saved);
+    return flags;
+}
+
+}  // namespace fast::portable
+
+const fast::Kernels fast::portable_kernels = {portable::gemm, portable::convert, portable::draw, 1,
+                                              64};
