@@ -1,0 +1,148 @@
+"""The engine as the operations see it: roles, kinds, and layers instead of formats and modes."""
+
+from functools import cache
+
+import numpy as np
+import torch
+
+from cosim.bridge.recipe import Recipe
+from cosim.bridge.statistics import Statistics
+from cosim.bridge.weights import Weights
+from pysim import Engine, decode
+from pysim.formats import FP32, FloatFormat
+
+
+class Array:
+    """Converts tensors and multiplies codes by a recipe, and counts both.
+
+    Codes travel as uint8 tensors that share memory with the engine's arrays, so that autograd can
+    save them like any other tensor.
+
+    Parameters
+    ----------
+    engine : Engine
+    recipe : Recipe
+    weights : Weights
+        The parameters of the model, with their codes.
+    """
+
+    def __init__(self, engine: Engine, recipe: Recipe, weights: Weights) -> None:
+        self.engine = engine
+        self.recipe = recipe
+        self.weights = weights
+        self.statistics = Statistics()
+
+    def role(self, tensor: torch.Tensor) -> str:
+        """Return the role of an operand of the forward pass."""
+        return "weight" if self.weights.is_weight(tensor) else "activation"
+
+    def layer(self, name: str, *operands: torch.Tensor) -> str:
+        """Return the layer that owns the first weight among the operands, else `name`."""
+        owners = (self.weights.layer(operand) for operand in operands)
+        return next((owner for owner in owners if owner is not None), name)
+
+    def quantize(self, tensor: torch.Tensor, role: str, layer: str) -> torch.Tensor:
+        """Convert a float32 tensor by the converters of the array.
+
+        A weight whose rounding is not stochastic keeps its codes until its values change.
+
+        Returns
+        -------
+        torch.Tensor of uint8, same shape
+        """
+        spec = self.recipe.role(role)
+        if role == "weight" and spec.rounding != "stochastic":
+            return self.weights.codes(tensor, lambda whole: self._convert(whole, role, layer))
+        return self._convert(tensor, role, layer)
+
+    def multiply(
+        self,
+        kind: str,
+        a: torch.Tensor,
+        b: torch.Tensor,
+        roles: tuple[str, str],
+        layer: str,
+        c: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Multiply batches of matrices of codes.
+
+        Parameters
+        ----------
+        kind : str
+            ``"forward"``, ``"dgrad"``, or ``"wgrad"``. The result of a wgrad has the role gradient:
+            the array's output converters make codes of it.
+        a : uint8 codes, shape [B, M, K]
+        b : uint8 codes, shape [B, K, N]
+        roles : tuple of str
+            Of `a` and `b`.
+        layer : str
+        c : float32, shape [B, M, N], optional
+            What the accumulators start from.
+
+        Returns
+        -------
+        torch.Tensor of float32, shape [B, M, N]
+        """
+        left, right = a.numpy(), b.numpy()
+        start = None if c is None else c.numpy(force=True)
+        # The one loop over a batch: an engine that takes whole batches would be called here.
+        products = [
+            self._gemm(kind, left[i], right[i], roles, layer, None if start is None else start[i])
+            for i in range(len(left))
+        ]
+        if len(products) == 1:
+            return torch.from_numpy(products[0]).unsqueeze(0)
+        shape = (0, left.shape[1], right.shape[2])
+        return torch.from_numpy(np.stack(products) if products else np.zeros(shape, np.float32))
+
+    def _gemm(
+        self,
+        kind: str,
+        a: np.ndarray,
+        b: np.ndarray,
+        roles: tuple[str, str],
+        layer: str,
+        c: np.ndarray | None,
+    ) -> np.ndarray:
+        a_format, b_format = (self.recipe.role(role).format for role in roles)
+        if kind != "wgrad":
+            result = self.engine.gemm(a, b, a_format=a_format, b_format=b_format, c=c)
+            values = result.values
+        else:
+            spec = self.recipe.gradient
+            result = self.engine.gemm(
+                a,
+                b,
+                a_format=a_format,
+                b_format=b_format,
+                c=c,
+                out_format=spec.format,
+                rounding=spec.rounding,
+                saturate=spec.saturate,
+            )
+            self.statistics.count_gradient(layer, result, spec, a, b)
+            values = _decode(result.values, spec.float_format)
+        macs = a.shape[0] * a.shape[1] * b.shape[1]
+        self.statistics.count_gemm(layer, kind, macs, result.cycles)
+        return values
+
+    def _convert(self, tensor: torch.Tensor, role: str, layer: str) -> torch.Tensor:
+        spec = self.recipe.role(role)
+        values = tensor.numpy(force=True)
+        cycles = self.engine.cycles
+        codes = self.engine.quantize(
+            values, spec.format, rounding=spec.rounding, saturate=spec.saturate
+        )
+        cycles = self.engine.cycles - cycles
+        self.statistics.count_conversion(layer, role, values, codes, spec.float_format, cycles)
+        return torch.from_numpy(codes)
+
+
+def _decode(codes: np.ndarray, fmt: FloatFormat) -> np.ndarray:
+    return codes if fmt is FP32 else _table(fmt)[codes]
+
+
+@cache
+def _table(fmt: FloatFormat) -> np.ndarray:
+    """Tabulate the values of all codes of a format."""
+    return decode(np.arange(1 << fmt.width), fmt)

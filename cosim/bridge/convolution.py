@@ -1,0 +1,96 @@
+"""Convolution along any number of dimensions, forward and backward, as GEMMs on the array."""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch.autograd.function import once_differentiable
+
+from cosim.bridge.array import Array
+from cosim.bridge.product import backward_kind
+from cosim.bridge.windows import Axis, gather, phases
+
+
+class Convolution(torch.autograd.Function):
+    """Convolution of [N, C_in, *sizes] with [C_out, C_in / groups, *kernel].
+
+    Tensors are converted first and laid out as matrices then, so that a window costs one byte an
+    element and overlapping windows agree. For each group of channels:
+
+    - forward: ``[N * outputs, C_in * taps] @ [C_in * taps, C_out]``, the bias preloaded;
+    - wgrad: ``[C_out, N * outputs] @ [N * outputs, C_in * taps]``;
+    - dgrad: ``[N * inputs, C_out * taps] @ [C_out * taps, C_in]``, a transposed convolution, so
+      that every sum runs in the accumulators and nothing is added up outside of the array. With a
+      stride, inputs of one residue at a time (`windows.Phase`).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        array: Array,
+        layer: str,
+        roles: tuple[str, str],
+        axes: Sequence[Axis],
+        groups: int,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Convolve; `roles` of `x` and `weight`, one axis for each of the sizes."""
+        x_codes = array.quantize(x, roles[0], layer)
+        weight_codes = array.quantize(weight, roles[1], layer)
+        ctx.array, ctx.layer, ctx.roles, ctx.axes, ctx.groups = array, layer, roles, axes, groups
+        ctx.save_for_backward(x_codes, weight_codes)
+
+        rows = gather(x_codes, [axis.forward for axis in axes], groups)
+        kernels = weight_codes.reshape(groups, len(weight) // groups, -1)
+        start = None
+        if bias is not None:
+            start = bias.reshape(groups, 1, -1).expand(-1, rows.shape[1], -1)
+        result = array.multiply("forward", rows, kernels.mT, roles, layer, start)
+        return _from_rows(result, len(x), [axis.outputs for axis in axes])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, error: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Return the derivatives by `x`, `weight`, and `bias`."""
+        array, layer, axes, groups = ctx.array, ctx.layer, ctx.axes, ctx.groups
+        x_codes, weight_codes = ctx.saved_tensors
+        x_role, weight_role = ctx.roles
+        *_, needs_x, needs_weight, needs_bias = ctx.needs_input_grad
+        grad_x = grad_weight = grad_bias = None
+        if needs_x or needs_weight:
+            codes = array.quantize(error, "error", layer)
+        if needs_x:
+            grad_x = torch.zeros(x_codes.shape)
+            for phase in phases(axes):
+                rows = gather(codes, [p.windows for p in phase], groups)
+                taps = weight_codes[(..., *(p.taps for p in phase))]
+                kernels = _by_input_channel(taps, groups)
+                kind = backward_kind(x_role)
+                part = array.multiply(kind, rows, kernels, ("error", weight_role), layer)
+                counts = [p.windows.count for p in phase]
+                grad_x[(..., *(p.positions for p in phase))] = _from_rows(part, len(codes), counts)
+        if needs_weight:
+            rows = gather(x_codes, [axis.forward for axis in axes], groups)
+            errors = codes.transpose(0, 1).reshape(groups, codes.shape[1] // groups, -1)
+            kind = backward_kind(weight_role)
+            product = array.multiply(kind, errors, rows, ("error", x_role), layer)
+            grad_weight = product.reshape(weight_codes.shape)
+        if needs_bias:
+            grad_bias = error.transpose(0, 1).flatten(1).sum(1)
+        return None, None, None, None, None, grad_x, grad_weight, grad_bias
+
+
+def _by_input_channel(weight: torch.Tensor, groups: int) -> torch.Tensor:
+    """Lay a weight [C_out, C_in / groups, *taps] out as [groups, C_out / groups * taps, C_in]."""
+    per_group = weight.unflatten(0, (groups, len(weight) // groups))
+    return per_group.movedim(2, -1).reshape(groups, -1, weight.shape[1])
+
+
+def _from_rows(matrices: torch.Tensor, n: int, counts: Sequence[int]) -> torch.Tensor:
+    """Turn [groups, N * counts, C / groups] into [N, C, *counts]."""
+    groups, _, channels = matrices.shape
+    split = matrices.reshape(groups, n, prod(counts), channels)
+    return split.permute(1, 0, 3, 2).reshape(n, groups * channels, *counts)

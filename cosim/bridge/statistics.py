@@ -1,0 +1,178 @@
+"""What a session counted: conversions by role, GEMMs by kind, each by layer."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import TypeVar
+
+import numpy as np
+
+from cosim.bridge.recipe import ROLES, RoleSpec
+from pysim import GemmResult
+from pysim.formats import FP32, FloatFormat
+
+KINDS = ("forward", "dgrad", "wgrad")
+"""What a GEMM computes: a result, the derivative by an activation, the derivative by a weight."""
+
+
+@dataclass
+class RoleCounts:
+    """Conversions of one role.
+
+    Attributes
+    ----------
+    elements : int
+        Numbers converted.
+    overflowed : int
+        Finite numbers beyond the largest finite number of the format.
+    underflowed : int
+        Numbers other than zero that became zero.
+    nonfinite : int
+        Numbers that were infinite or NaN already.
+    cycles : int
+        Clock cycles of the conversions; 0 for gradients, which are converted as the array drains.
+
+    Gradients leave the array already converted, so that their counts come from codes and flags
+    alone. They are upper bounds: if any number overflowed, every one at the limit of the format
+    counts; if any underflowed, every zero counts outside the rows and columns that are zero
+    because an operand is.
+    """
+
+    elements: int = 0
+    overflowed: int = 0
+    underflowed: int = 0
+    nonfinite: int = 0
+    cycles: int = 0
+
+
+@dataclass
+class KindCounts:
+    """GEMMs of one kind: their number, multiply-accumulate steps, and clock cycles."""
+
+    gemms: int = 0
+    macs: int = 0
+    cycles: int = 0
+
+
+Counts = TypeVar("Counts", RoleCounts, KindCounts)
+
+
+class Statistics:
+    """Counts of a session, by layer.
+
+    A layer is the path of the module that owns the weight, such as ``"encoder.0.linear1"``, or the
+    name of the function where no operand is a weight, such as ``"matmul"``.
+    """
+
+    def __init__(self) -> None:
+        self._roles: dict[tuple[str, str], RoleCounts] = {}
+        self._kinds: dict[tuple[str, str], KindCounts] = {}
+
+    @property
+    def roles(self) -> dict[str, RoleCounts]:
+        """Conversions of each role, over all layers."""
+        return {role: _total(RoleCounts, self._roles, role) for role in ROLES}
+
+    @property
+    def kinds(self) -> dict[str, KindCounts]:
+        """GEMMs of each kind, over all layers."""
+        return {kind: _total(KindCounts, self._kinds, kind) for kind in KINDS}
+
+    @property
+    def layers(self) -> dict[str, dict[str, RoleCounts | KindCounts]]:
+        """Counts of each layer by role and by kind, layers in the order of their first use."""
+        layers: dict[str, dict[str, RoleCounts | KindCounts]] = {}
+        for (layer, name), counts in (*self._roles.items(), *self._kinds.items()):
+            layers.setdefault(layer, {})[name] = counts
+        return layers
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles of all GEMMs and conversions."""
+        counts = (*self._roles.values(), *self._kinds.values())
+        return sum(count.cycles for count in counts)
+
+    def to_dict(self) -> dict:
+        """Return everything as plain dictionaries, ready for JSON."""
+        return {
+            "cycles": self.cycles,
+            "roles": {role: asdict(counts) for role, counts in self.roles.items()},
+            "kinds": {kind: asdict(counts) for kind, counts in self.kinds.items()},
+            "layers": {
+                layer: {name: asdict(counts) for name, counts in entries.items()}
+                for layer, entries in self.layers.items()
+            },
+        }
+
+    def count_conversion(
+        self,
+        layer: str,
+        role: str,
+        values: np.ndarray,
+        codes: np.ndarray,
+        fmt: FloatFormat,
+        cycles: int,
+    ) -> None:
+        """Count float32 `values` that the engine converted to `codes`."""
+        counts = self._roles.setdefault((layer, role), RoleCounts())
+        counts.elements += values.size
+        counts.cycles += cycles
+        if values.size == 0:
+            return
+        zeros = values.size - _nonzeros(values)
+        counts.underflowed += _count_zero_codes(codes, fmt) - zeros
+        # False for NaN too: only then is a second look needed.
+        if not (values.max() <= fmt.max_value and values.min() >= -fmt.max_value):
+            nonfinite = values.size - _nonzeros(np.isfinite(values))
+            counts.nonfinite += nonfinite
+            within = _nonzeros(np.abs(values) <= fmt.max_value)
+            counts.overflowed += values.size - within - nonfinite
+
+    def count_gradient(
+        self, layer: str, result: GemmResult, spec: RoleSpec, a: np.ndarray, b: np.ndarray
+    ) -> None:
+        """Count the converted result of the GEMM of codes `a` [M, K] and `b` [K, N]."""
+        counts = self._roles.setdefault((layer, "gradient"), RoleCounts())
+        counts.elements += result.values.size
+        fmt = spec.float_format
+        if fmt is FP32:
+            counts.nonfinite += result.values.size - _nonzeros(np.isfinite(result.values))
+            return
+        if result.flags.underflow:
+            live_rows = _nonzeros(np.bitwise_or.reduce(a, axis=1) & 0x7F)
+            live_cols = _nonzeros(np.bitwise_or.reduce(b, axis=0) & 0x7F)
+            dead = result.values.size - live_rows * live_cols
+            counts.underflowed += _count_zero_codes(result.values, fmt) - dead
+        magnitude = result.values & (fmt.sign_code - 1)
+        nonfinite = _nonzeros(magnitude > fmt.max_code)
+        if result.flags.overflow and spec.saturate:
+            counts.overflowed += _nonzeros(magnitude == fmt.max_code)
+        elif result.flags.overflow:
+            # What overflowed became infinity, or NaN in a format without.
+            limit = fmt.nan_code if fmt.infinity_code is None else fmt.infinity_code
+            overflowed = _nonzeros(magnitude == limit)
+            counts.overflowed += overflowed
+            nonfinite -= overflowed
+        counts.nonfinite += nonfinite
+
+    def count_gemm(self, layer: str, kind: str, macs: int, cycles: int) -> None:
+        """Count one GEMM."""
+        counts = self._kinds.setdefault((layer, kind), KindCounts())
+        counts.gemms += 1
+        counts.macs += macs
+        counts.cycles += cycles
+
+
+def _nonzeros(array: np.ndarray) -> int:
+    return int(np.count_nonzero(array))
+
+
+def _count_zero_codes(codes: np.ndarray, fmt: FloatFormat) -> int:
+    return codes.size - _nonzeros((codes & (fmt.sign_code - 1)) != 0)
+
+
+def _total(make: type[Counts], entries: dict[tuple[str, str], Counts], wanted: str) -> Counts:
+    total = make()
+    for (_, name), counts in entries.items():
+        if name == wanted:
+            for field in fields(total):
+                setattr(total, field.name, getattr(total, field.name) + getattr(counts, field.name))
+    return total

@@ -1,0 +1,78 @@
+"""The parameters of a model: their names, and their codes for as long as they do not change."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+SAMPLES = 64
+"""Values that stand for a parameter where its version does not tell of a change."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    state: tuple
+    codes: torch.Tensor
+
+
+class Weights:
+    """Knows which tensors are weights, which layer owns them, and keeps their codes.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Its parameters as they are now; one that is replaced later still counts as a weight, but
+        has no layer and no kept codes.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        # Holding the parameters keeps their identities from being given to other tensors.
+        self._parameters = list(model.named_parameters())
+        self._layers = {id(p): name.rpartition(".")[0] or name for name, p in self._parameters}
+        self._entries: dict[int, _Entry] = {}
+
+    def is_weight(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor is a parameter or a view of one."""
+        return isinstance(_owner(tensor), nn.Parameter)
+
+    def layer(self, tensor: torch.Tensor) -> str | None:
+        """Return the path of the module that owns a weight, or None."""
+        return self._layers.get(id(_owner(tensor)))
+
+    def codes(
+        self, tensor: torch.Tensor, convert: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """Return the codes of a weight: kept ones if its values are the same as then.
+
+        Views of one parameter share its codes. A change is known by the parameter's version and
+        address. Writing through ``parameter.data`` changes neither, so a sample of the values is
+        compared as well; a change that spares all of the sample goes unseen.
+
+        Parameters
+        ----------
+        tensor : torch.Tensor of float32
+        convert : callable
+            Converts a tensor to codes of the same shape.
+        """
+        owner = _owner(tensor)
+        known = id(owner) in self._layers and owner.dtype == tensor.dtype
+        if not (known and owner.is_contiguous()):
+            return convert(tensor)
+        state = (owner._version, owner.data_ptr(), owner.shape, _sample(owner))
+        entry = self._entries.get(id(owner))
+        if entry is None or entry.state != state:
+            entry = self._entries[id(owner)] = _Entry(state, convert(owner))
+        if tensor is owner:
+            return entry.codes
+        offset = tensor.storage_offset() - owner.storage_offset()
+        return entry.codes.as_strided(tensor.shape, tensor.stride(), offset)
+
+
+def _owner(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor._base is None else tensor._base
+
+
+def _sample(parameter: torch.Tensor) -> bytes:
+    flat = parameter.numpy(force=True).reshape(-1)
+    return flat[:: max(1, flat.size // SAMPLES)].tobytes()

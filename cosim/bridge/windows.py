@@ -1,0 +1,149 @@
+"""Windows: which elements meet in a convolution, one dimension at a time, and how to gather them.
+
+Along one dimension, result o of a convolution takes its tap t from position
+``o * stride + t * dilation - padding``. The derivative by position i takes error o by tap t for
+every o and t that meet at i. Within one residue of i modulo the stride these, too, are windows:
+steps of one, taps a fixed distance apart. So both directions gather the same way, and no product
+with an inserted zero is ever computed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import gcd, prod
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows along one dimension: tap t of window o is at ``start + o * step + t * tap_step``.
+
+    A position outside of the tensor holds a zero.
+    """
+
+    start: int
+    count: int
+    step: int
+    taps: int
+    tap_step: int
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Least and greatest position."""
+        ends = ((self.count - 1) * self.step, (self.taps - 1) * self.tap_step)
+        return self.start + sum(min(e, 0) for e in ends), self.start + sum(max(e, 0) for e in ends)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The derivative by every `stride`-th position of a dimension, from `first` on.
+
+    Attributes
+    ----------
+    positions : slice
+        The positions.
+    taps : slice
+        The taps of the kernel that meet them.
+    windows : Windows
+        The errors that meet them, in the order of the taps.
+    """
+
+    positions: slice
+    taps: slice
+    windows: Windows
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A convolution along one dimension."""
+
+    size: int
+    kernel: int
+    stride: int
+    dilation: int
+    before: int
+    after: int
+
+    @property
+    def outputs(self) -> int:
+        """Results along the dimension."""
+        extent = self.dilation * (self.kernel - 1) + 1
+        return (self.size + self.before + self.after - extent) // self.stride + 1
+
+    @property
+    def forward(self) -> Windows:
+        """The inputs of each result."""
+        return Windows(-self.before, self.outputs, self.stride, self.kernel, self.dilation)
+
+    def phases(self) -> Iterator[Phase]:
+        """The errors of each input, one residue of its position at a time."""
+        common = gcd(self.stride, self.dilation)
+        tap_period = self.stride // common
+        for first in range(min(self.stride, self.size)):
+            padded = first + self.before
+            distances = [padded - t * self.dilation for t in range(self.kernel)]
+            meeting = [t for t, d in enumerate(distances) if d % self.stride == 0]
+            if not meeting:
+                continue
+            yield Phase(
+                slice(first, self.size, self.stride),
+                slice(meeting[0], self.kernel, tap_period),
+                Windows(
+                    start=distances[meeting[0]] // self.stride,
+                    count=len(range(first, self.size, self.stride)),
+                    step=1,
+                    taps=len(meeting),
+                    tap_step=-(self.dilation // common),
+                ),
+            )
+
+
+def phases(axes: Sequence[Axis]) -> Iterator[tuple[Phase, ...]]:
+    """Phases of all dimensions together; inputs in none of them meet no error."""
+    return product(*(list(axis.phases()) for axis in axes))
+
+
+def gather(codes: torch.Tensor, windows: Sequence[Windows], groups: int) -> torch.Tensor:
+    """Lay windows out as the rows of a matrix for each group of channels (im2col).
+
+    Parameters
+    ----------
+    codes : uint8, shape [N, C, *sizes]
+    windows : Windows of each dimension
+    groups : int
+
+    Returns
+    -------
+    torch.Tensor of uint8, shape [groups, N * counts, C / groups * taps]
+        Rows and columns each with the last dimension fastest, as a weight [C_out, C_in, *kernel]
+        flattens.
+    """
+    n, channels = codes.shape[:2]
+    sizes = codes.shape[2:]
+    spans = [w.span for w in windows]
+    before = [max(-low, 0) for low, _ in spans]
+    after = [max(high - size + 1, 0) for (_, high), size in zip(spans, sizes, strict=True)]
+    array = codes.numpy()
+    if any(before) or any(after):
+        # Code 0 is +0 in every format.
+        array = np.pad(array, [(0, 0), (0, 0), *zip(before, after, strict=True)])
+    array = np.ascontiguousarray(array)
+
+    channel, *strides = array.strides[1:]
+    origin = sum((w.start + b) * s for w, b, s in zip(windows, before, strides, strict=True))
+    rows, columns = [w.count for w in windows], [w.taps for w in windows]
+    view = np.lib.stride_tricks.as_strided(
+        array.reshape(-1)[origin:],
+        (groups, n, *rows, channels // groups, *columns),
+        (
+            channels // groups * channel,
+            array.strides[0],
+            *(w.step * s for w, s in zip(windows, strides, strict=True)),
+            channel,
+            *(w.tap_step * s for w, s in zip(windows, strides, strict=True)),
+        ),
+    )
+    matrices = view.reshape(groups, n * prod(rows), channels // groups * prod(columns))
+    return torch.from_numpy(matrices)
