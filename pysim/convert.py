@@ -155,7 +155,8 @@ def decode(codes: np.ndarray, fmt: FloatFormat) -> np.ndarray:
     fraction = magnitude & ((1 << fmt.fraction_bits) - 1)
     significand = np.where(field == 0, fraction, fraction | 1 << fmt.fraction_bits)
     exponent = np.maximum(field, 1) - fmt.bias - fmt.fraction_bits
-    value = np.ldexp(significand.astype(np.float64), exponent).astype(np.float32)
+    with np.errstate(over="ignore"):  # infinities and NaNs of BF16, replaced below
+        value = np.ldexp(significand.astype(np.float64), exponent).astype(np.float32)
     if fmt.infinity_code is not None:
         value = np.where(magnitude == fmt.infinity_code, np.float32(np.inf), value)
     value = np.where(code & fmt.sign_code != 0, -value, value).astype(np.float32)

@@ -1,1 +1,3 @@
 """Importing this module registers every command."""
+
+from cosim.cli import compare  # noqa: F401

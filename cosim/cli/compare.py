@@ -1,0 +1,106 @@
+"""`fp8cosim compare`: random calls on two engines, which must agree in every bit."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cosim.campaign import Tally, configurations, run_campaign
+from cosim.cli.app import Json, app, console, finish
+from cosim.engines import open_engine
+from cosim.errors import CheckFailedError
+from pysim import ArrayConfig, Engine, InputError
+
+DEFAULT_ARRAYS = "1x1,4x4,8x8,3x5,16x16"
+
+
+@app.command()
+def compare(
+    engine: Annotated[str, typer.Option(help="The engine under test.")] = "fast",
+    against: Annotated[str, typer.Option(help="The engine that is right.")] = "golden",
+    simulator: Annotated[
+        str | None, typer.Option(help="Of the engine rtl; its usual one without this.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Random GEMMs.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random calls.")] = 0,
+    arrays: Annotated[
+        str, typer.Option(help="Array sizes, rows x cols, separated by commas.")
+    ] = DEFAULT_ARRAYS,
+    variants: Annotated[
+        int, typer.Option(min=1, help="Random-number settings tried for each array.")
+    ] = 1,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder for the replay file of a mismatch.")
+    ] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Compare two engines on random calls: values, flags, cycles, random state."""
+    configs = configurations(_parse_arrays(arrays), variants)
+    result = {
+        "engine": engine,
+        "against": against,
+        "simulator": simulator,
+        "seed": seed,
+        "configs": [config.to_dict() for config in configs],
+    }
+
+    def open_named(name: str, config: ArrayConfig) -> Engine:
+        return open_engine(name, config, simulator=simulator if name == "rtl" else None)
+
+    try:
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        ) as bar:
+            task = bar.add_task("opening", total=count)
+
+            def show(config: ArrayConfig, tally: Tally) -> None:
+                size = f"{config.rows} x {config.cols}, LFSR {config.lfsr_width}"
+                bar.update(task, description=size, completed=tally.gemms)
+
+            tally = run_campaign(
+                lambda config: open_named(engine, config),
+                lambda config: open_named(against, config),
+                configs,
+                count=count,
+                seed=seed,
+                folder=output,
+                progress=show,
+            )
+    except CheckFailedError as error:
+        if as_json:
+            finish({**result, "passed": False, "mismatch": str(error)}, "", as_json)
+        raise
+    result |= {
+        "passed": True,
+        "gemms": tally.gemms,
+        "conversions": tally.conversions,
+        "macs": tally.macs,
+        "kinds": tally.kinds,
+    }
+    finish(result, _describe(tally, engine, against), as_json)
+
+
+def _parse_arrays(text: str) -> list[tuple[int, int]]:
+    arrays = []
+    for item in text.split(","):
+        rows, cross, cols = item.strip().partition("x")
+        if not (cross and rows.isdecimal() and cols.isdecimal()):
+            raise InputError(f"array size {item!r} is not allowed: write rows x cols, such as 8x8")
+        arrays.append((int(rows), int(cols)))
+    return arrays
+
+
+def _describe(tally: Tally, engine: str, against: str) -> str:
+    lines = [
+        f"{engine} equals {against} in {tally.gemms} GEMMs ({tally.macs} multiply-accumulates) "
+        f"and {tally.conversions} conversions: values, flags, cycles, random state."
+    ]
+    for question, answers in tally.kinds.items():
+        lines.append(f"{question}:")
+        lines += [f"  {count:7d}  {answer}" for answer, count in sorted(answers.items())]
+    return "\n".join(lines)
