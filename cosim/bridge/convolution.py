@@ -9,7 +9,47 @@ from torch.autograd.function import once_differentiable
 
 from cosim.bridge.array import Array
 from cosim.bridge.product import backward_kind
+from cosim.bridge.unsupported import require
 from cosim.bridge.windows import Axis, gather, phases
+
+
+def conv(
+    array: Array,
+    name: str,
+    input: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: str | int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+):
+    """Convolve along one, two, or three dimensions; input with or without a batch dimension."""
+    dims = weight.dim() - 2
+    require(dims >= 1 and input.dim() in (dims + 1, dims + 2))
+    x = input if input.dim() == dims + 2 else input.unsqueeze(0)
+    strides, dilations = _each(stride, dims), _each(dilation, dims)
+    kernel = weight.shape[2:]
+    if isinstance(padding, str):
+        require(padding == "valid" or (padding == "same" and set(strides) == {1}))
+        total = [d * (k - 1) * (padding == "same") for d, k in zip(dilations, kernel, strict=True)]
+        sides = [(t // 2, t - t // 2) for t in total]
+    else:
+        sides = [(p, p) for p in _each(padding, dims)]
+    require(min(*strides, *dilations, groups) > 0 and min(map(min, sides)) >= 0)
+    axes = [
+        Axis(size, taps, step, spread, before, after)
+        for size, taps, step, spread, (before, after) in zip(
+            x.shape[2:], kernel, strides, dilations, sides, strict=True
+        )
+    ]
+    require(x.shape[1] == weight.shape[1] * groups and len(weight) % groups == 0)
+    require(min(kernel) > 0 and min(axis.outputs for axis in axes) > 0)
+    require(bias is None or bias.shape == weight.shape[:1])
+    roles = (array.role(input), "weight")
+    layer = array.layer(name, input, weight)
+    result = Convolution.apply(array, layer, roles, axes, groups, x, weight, bias)
+    return result if input.dim() == dims + 2 else result.squeeze(0)
 
 
 class Convolution(torch.autograd.Function):
@@ -94,3 +134,10 @@ def _from_rows(matrices: torch.Tensor, n: int, counts: Sequence[int]) -> torch.T
     groups, _, channels = matrices.shape
     split = matrices.reshape(groups, n, prod(counts), channels)
     return split.permute(1, 0, 3, 2).reshape(n, groups * channels, *counts)
+
+
+def _each(value: int | Sequence[int], dims: int) -> list[int]:
+    values = [value] if isinstance(value, int) else list(value)
+    values = values * dims if len(values) == 1 else values
+    require(len(values) == dims)
+    return values

@@ -2,9 +2,10 @@
 
 import inspect
 import threading
+import types
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -13,9 +14,11 @@ from torch import nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from cosim.bridge.array import Array
-from cosim.bridge.functions import OFFLOADED, UnsupportedError
+from cosim.bridge.functions import COMPOSITE, NOT_OFFLOADED, OFFLOADED
 from cosim.bridge.recipe import Recipe
 from cosim.bridge.statistics import Statistics
+from cosim.bridge.unsupported import UnsupportedError
+from cosim.bridge.watch import Watch
 from cosim.bridge.weights import Weights
 from pysim import Engine, InputError
 
@@ -25,7 +28,7 @@ _active = threading.local()
 
 
 class NotOffloadedWarning(UserWarning):
-    """A GEMM ran in PyTorch instead of on the array; once for each name in a session."""
+    """A GEMM ran in PyTorch, not on the array; once for each name in a session."""
 
 
 class Session:
@@ -38,77 +41,159 @@ class Session:
     statistics : Statistics
         Conversions by role and GEMMs by kind, by layer.
     not_offloaded : dict of str to int
-        What ran in PyTorch instead, by name in the order of its first call, and how often.
+        What ran in PyTorch, not on the array: names in the order of their first calls, and how
+        often each was called. A name is the torch function's, the layer whose parameters it got in
+        parentheses, and the reason if the function is offloaded as a rule; or that of a kernel of
+        PyTorch (``"aten::mm"``) that ran unseen by any function or in a backward pass.
     """
 
-    def __init__(self, model: nn.Module, engine: Engine, recipe: Recipe) -> None:
+    def __init__(self, engine: Engine, recipe: Recipe, array: Array) -> None:
         self.engine = engine
         self.recipe = recipe
         self.not_offloaded: dict[str, int] = {}
-        self._array = Array(engine, recipe, Weights(model))
+        self._array = array
 
     @property
     def statistics(self) -> Statistics:
         """Counts so far."""
         return self._array.statistics
 
-    def list_not_offloaded(self, name: str) -> None:
-        """Count a call that runs in PyTorch, and warn at the first of its name."""
-        if name not in self.not_offloaded:
-            self.not_offloaded[name] = 0
-            warnings.warn(
-                f"not offloaded: {name} runs in PyTorch, not on the array",
-                NotOffloadedWarning,
-                stacklevel=2,
-            )
-        self.not_offloaded[name] += 1
+    def report(self) -> str:
+        """Say in words what ran on the array and what did not."""
+        kinds = self.statistics.kinds
+        total = sum(counts.gemms for counts in kinds.values())
+        each = ", ".join(f"{counts.gemms} {kind}" for kind, counts in kinds.items())
+        lines = [f"{total} GEMMs on the {self.engine.name} engine: {each}"]
+        if not self.not_offloaded:
+            lines.append("nothing that multiplies matrices ran elsewhere")
+        for name, count in self.not_offloaded.items():
+            times = "once" if count == 1 else f"{count} times"
+            lines.append(f"not offloaded: {name}, called {times}")
+        return "\n".join(lines)
+
+    def _list(self, name: str) -> None:
+        first = name not in self.not_offloaded
+        self.not_offloaded[name] = self.not_offloaded.get(name, 0) + 1
+        if first:
+            message = f"not offloaded: {name} runs in PyTorch, not on the array"
+            warnings.warn(message, NotOffloadedWarning, stacklevel=3)
 
 
 @contextmanager
-def offload(model: nn.Module, engine: Engine, recipe: Recipe | None = None) -> Iterator[Session]:
-    """Send the GEMMs of a model, forward and backward, to an engine."""
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model must be a torch.nn.Module, not {model!r}")
-    if not isinstance(engine, Engine):
-        raise InputError(f"engine must be an Engine, not {engine!r}")
+def offload(
+    model: nn.Module, engine: Engine, recipe: Recipe | None = None, *, watch: bool = True
+) -> Iterator[Session]:
+    """Send the GEMMs of an unmodified model, forward and backward, to an engine.
+
+    Every function of torch that multiplies matrices, called by this thread within the context,
+    runs on the array: the model's and any other, such as a criterion's, because a functional call
+    does not tell whose it is. The backward pass may run within the context or after it. In the
+    forward pass operands have the roles weight (parameters and their views, and whatever takes a
+    weight's place in a linear layer or a convolution) and activation; in the backward pass, error.
+    Products leave the accumulators as FP32, but gradients of weights through the output
+    converters, in the format of the role gradient. A bias, or the summand of an ``addmm``, is
+    where the accumulators start.
+
+    What cannot be offloaded runs in PyTorch, is listed in ``session.not_offloaded``, and is warned
+    of once by name.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Names the layers, and owns the weights whose codes are kept until they change. On the CPU,
+        float32.
+    engine : Engine
+        Serves this session alone while the context is open.
+    recipe : Recipe, optional
+        Formats and roundings by role; `e5m2-sr` by default.
+    watch : bool
+        Look at every kernel that PyTorch runs, so that no product goes unlisted, not even one from
+        C++ or in a backward pass. Costs some microseconds a kernel.
+
+    Yields
+    ------
+    Session
+
+    Raises
+    ------
+    InputError
+        If an argument is of another type, or the thread is in such a context already.
+    """
     recipe = Recipe.named(DEFAULT_RECIPE) if recipe is None else recipe
-    if not isinstance(recipe, Recipe):
-        raise InputError(f"recipe must be a Recipe, not {recipe!r}")
+    for name, value, wanted in (
+        ("model", model, nn.Module),
+        ("engine", engine, Engine),
+        ("recipe", recipe, Recipe),
+    ):
+        if not isinstance(value, wanted):
+            raise InputError(f"{name} must be a {wanted.__name__}, not {value!r}")
     if getattr(_active, "value", False):
         raise InputError("offload contexts do not nest: leave the first before entering another")
-    session = Session(model, engine, recipe)
+
+    array = Array(engine, recipe, Weights(model))
+    session = Session(engine, recipe, array)
+    mode = _FunctionMode(session, array)
     _active.value = True
     try:
-        with _Mode(session):
+        with Watch(mode.saw_kernel) if watch else nullcontext(), mode:
             yield session
     finally:
         _active.value = False
 
 
-class _Mode(TorchFunctionMode):
-    def __init__(self, session: Session) -> None:
+class _FunctionMode(TorchFunctionMode):
+    """Sends the functions of torch where they belong."""
+
+    def __init__(self, session: Session, array: Array) -> None:
         super().__init__()
         self._session = session
+        self._array = array
+        self._inside_listed = False
 
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
+        """Run `func` on the array, in PyTorch, or by its parts; called by PyTorch."""
         kwargs = kwargs or {}
-        handler = OFFLOADED.get(getattr(func, "__name__", ""))
-        if handler is None:
-            return func(*args, **kwargs)
-        name = resolve_name(func) or func.__name__
-        array = self._session._array
-        try:
+        name = getattr(func, "__name__", "")
+        if name in OFFLOADED:
             try:
-                bound = _signature(handler).bind(array, func.__name__, *args, **kwargs)
-            except TypeError:
-                raise UnsupportedError("another signature") from None
-            _check(args, kwargs)
-            return handler(*bound.args, **bound.kwargs)
-        except UnsupportedError as reason:
-            self._session.list_not_offloaded(f"{name} ({reason})")
+                return self._offload(OFFLOADED[name], name, args, kwargs)
+            except UnsupportedError as reason:
+                return self._run_listed(func, args, kwargs, str(reason))
+        if name in NOT_OFFLOADED:
+            return self._run_listed(func, args, kwargs)
+        if name in COMPOSITE:
+            with self:
+                return _without_dispatch(func)(*args, **kwargs)
+        return func(*args, **kwargs)
+
+    def saw_kernel(self, name: str) -> None:
+        """List a kernel, unless it is part of a function that is listed itself."""
+        if not self._inside_listed:
+            self._session._list(name)
+
+    def _offload(self, handler: Callable, name: str, args: tuple, kwargs: dict) -> Any:
+        try:
+            bound = _signature(handler).bind(self._array, name, *args, **kwargs)
+        except TypeError:
+            raise UnsupportedError("arguments of another form") from None
+        for argument, value in bound.arguments.items():
+            for tensor in _tensors(value):
+                _check(tensor, mask=argument == "attn_mask")
+        return handler(*bound.args, **bound.kwargs)
+
+    def _run_listed(self, func: Callable, args: tuple, kwargs: dict, reason: str = "") -> Any:
+        tensors = [t for value in (*args, *kwargs.values()) for t in _tensors(value)]
+        layer = self._array.layer("", *tensors)
+        name = resolve_name(func) or getattr(func, "__name__", repr(func))
+        details = [detail for detail in (layer, reason) if detail]
+        self._session._list(f"{name} ({', '.join(details)})" if details else name)
+        self._inside_listed = True
+        try:
             return func(*args, **kwargs)
+        finally:
+            self._inside_listed = False
 
 
 @cache
@@ -116,9 +201,35 @@ def _signature(handler: Callable) -> inspect.Signature:
     return inspect.signature(handler)
 
 
-def _check(args: tuple, kwargs: dict) -> None:
-    for tensor in (*args, *kwargs.values()):
-        if isinstance(tensor, torch.Tensor) and (
-            tensor.dtype != torch.float32 or tensor.device.type != "cpu"
-        ):
-            raise UnsupportedError(str(tensor.dtype).removeprefix("torch."))
+def _tensors(value: object) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, (list, tuple)):
+        return [tensor for item in value for tensor in _tensors(item)]
+    return []
+
+
+def _check(tensor: torch.Tensor, *, mask: bool) -> None:
+    """Raise UnsupportedError unless the array can take a tensor's numbers."""
+    if tensor.device.type != "cpu":
+        raise UnsupportedError(f"on {tensor.device.type}")
+    if tensor.layout != torch.strided:
+        raise UnsupportedError(str(tensor.layout).removeprefix("torch."))
+    if type(tensor) not in (torch.Tensor, nn.Parameter):
+        raise UnsupportedError(type(tensor).__name__)
+    if tensor.dtype != torch.float32 and not (mask and tensor.dtype == torch.bool):
+        raise UnsupportedError(str(tensor.dtype).removeprefix("torch."))
+
+
+@cache
+def _without_dispatch(func: Callable) -> Callable:
+    """Copy a Python function of torch so that it runs its body even under a function mode.
+
+    Such a function hands itself to the mode before anything else, so calling it under the mode
+    would never end, and calling it without would hide its parts.
+    """
+    checks = [name for name in func.__globals__ if name.startswith("has_torch_function")]
+    names = {**func.__globals__, **dict.fromkeys(checks, lambda *_: False)}
+    copy = types.FunctionType(func.__code__, names, func.__name__, func.__defaults__)
+    copy.__kwdefaults__ = func.__kwdefaults__
+    return copy
