@@ -1,7 +1,6 @@
 """Convolution along any number of dimensions, forward and backward, as GEMMs on the array."""
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 import torch
@@ -58,9 +57,9 @@ class Convolution(torch.autograd.Function):
     Tensors are converted first and laid out as matrices then, so that a window costs one byte an
     element and overlapping windows agree. For each group of channels:
 
-    - forward: ``[N * outputs, C_in * taps] @ [C_in * taps, C_out]``, the bias preloaded;
+    - forward: ``[C_out, C_in * taps] @ [C_in * taps, N * outputs]``, the bias preloaded;
     - wgrad: ``[C_out, N * outputs] @ [N * outputs, C_in * taps]``;
-    - dgrad: ``[N * inputs, C_out * taps] @ [C_out * taps, C_in]``, a transposed convolution, so
+    - dgrad: ``[C_in, C_out * taps] @ [C_out * taps, N * inputs]``, a transposed convolution, so
       that every sum runs in the accumulators and nothing is added up outside of the array. With a
       stride, inputs of one residue at a time (`windows.Phase`).
     """
@@ -83,13 +82,13 @@ class Convolution(torch.autograd.Function):
         ctx.array, ctx.layer, ctx.roles, ctx.axes, ctx.groups = array, layer, roles, axes, groups
         ctx.save_for_backward(x_codes, weight_codes)
 
-        rows = gather(x_codes, [axis.forward for axis in axes], groups)
+        inputs = gather(x_codes, [axis.forward for axis in axes], groups)
         kernels = weight_codes.reshape(groups, len(weight) // groups, -1)
         start = None
         if bias is not None:
-            start = bias.reshape(groups, 1, -1).expand(-1, rows.shape[1], -1)
-        result = array.multiply("forward", rows, kernels.mT, roles, layer, start)
-        return _from_rows(result, len(x), [axis.outputs for axis in axes])
+            start = bias.reshape(groups, -1, 1).expand(-1, -1, inputs.shape[-1])
+        result = array.multiply("forward", kernels, inputs, (roles[1], roles[0]), layer, start)
+        return _from_columns(result, len(x), [axis.outputs for axis in axes])
 
     @staticmethod
     @once_differentiable
@@ -104,19 +103,20 @@ class Convolution(torch.autograd.Function):
             codes = array.quantize(error, "error", layer)
         if needs_x:
             grad_x = torch.zeros(x_codes.shape)
+            kind = backward_kind(x_role)
             for phase in phases(axes):
-                rows = gather(codes, [p.windows for p in phase], groups)
+                errors = gather(codes, [p.windows for p in phase], groups)
                 taps = weight_codes[(..., *(p.taps for p in phase))]
                 kernels = _by_input_channel(taps, groups)
-                kind = backward_kind(x_role)
-                part = array.multiply(kind, rows, kernels, ("error", weight_role), layer)
+                part = array.multiply(kind, kernels, errors, (weight_role, "error"), layer)
                 counts = [p.windows.count for p in phase]
-                grad_x[(..., *(p.positions for p in phase))] = _from_rows(part, len(codes), counts)
+                positions = (..., *(p.positions for p in phase))
+                grad_x[positions] = _from_columns(part, len(codes), counts)
         if needs_weight:
-            rows = gather(x_codes, [axis.forward for axis in axes], groups)
+            inputs = gather(x_codes, [axis.forward for axis in axes], groups)
             errors = codes.transpose(0, 1).reshape(groups, codes.shape[1] // groups, -1)
             kind = backward_kind(weight_role)
-            product = array.multiply(kind, errors, rows, ("error", x_role), layer)
+            product = array.multiply(kind, errors, inputs.mT, ("error", x_role), layer)
             grad_weight = product.reshape(weight_codes.shape)
         if needs_bias:
             grad_bias = error.transpose(0, 1).flatten(1).sum(1)
@@ -124,16 +124,15 @@ class Convolution(torch.autograd.Function):
 
 
 def _by_input_channel(weight: torch.Tensor, groups: int) -> torch.Tensor:
-    """Lay a weight [C_out, C_in / groups, *taps] out as [groups, C_out / groups * taps, C_in]."""
+    """Lay a weight [C_out, C_in / groups, *taps] out as [groups, C_in / groups, C_out * taps]."""
     per_group = weight.unflatten(0, (groups, len(weight) // groups))
-    return per_group.movedim(2, -1).reshape(groups, -1, weight.shape[1])
+    return per_group.transpose(1, 2).reshape(groups, weight.shape[1], -1)
 
 
-def _from_rows(matrices: torch.Tensor, n: int, counts: Sequence[int]) -> torch.Tensor:
-    """Turn [groups, N * counts, C / groups] into [N, C, *counts]."""
-    groups, _, channels = matrices.shape
-    split = matrices.reshape(groups, n, prod(counts), channels)
-    return split.permute(1, 0, 3, 2).reshape(n, groups * channels, *counts)
+def _from_columns(matrices: torch.Tensor, n: int, counts: Sequence[int]) -> torch.Tensor:
+    """Turn [groups, C / groups, N * counts] into [N, C, *counts]."""
+    channels = matrices.shape[0] * matrices.shape[1]
+    return matrices.reshape(channels, n, *counts).transpose(0, 1).contiguous()
 
 
 def _each(value: int | Sequence[int], dims: int) -> list[int]:

@@ -108,22 +108,37 @@ NOT_OFFLOADED = _names(
 """What multiplies matrices and stays in PyTorch, so that it has to be listed."""
 
 KERNELS = _names(
+    # Products.
     """
-    mm addmm bmm baddbmm addbmm mv addmv dot vdot linear matmul _addmm_activation _sparse_mm
-    _sparse_addmm sspaddmm hspmm _int_mm _scaled_mm _grouped_mm _scaled_grouped_mm
+    mm addmm bmm baddbmm addbmm mv addmv dot vdot _addmm_activation _sparse_mm _foreach_mm
+    linear_backward _sparse_addmm sspaddmm hspmm _int_mm _scaled_mm _grouped_mm
+    _scaled_grouped_mm mkldnn_linear mkldnn_linear_backward _cdist_forward _cdist_backward
+    _trilinear linalg_matrix_exp _scaled_mm_v2
+    """,
+    # Convolutions.
+    """
     convolution _convolution convolution_overrideable convolution_backward
     mkldnn_convolution _slow_conv2d_forward _slow_conv2d_backward slow_conv3d_forward
     slow_conv_transpose2d slow_conv_transpose3d slow_conv_dilated2d slow_conv_dilated3d
-    _conv_depthwise2d conv_depthwise3d conv_tbc conv_tbc_backward mkldnn_linear
-    mkldnn_linear_backward mkldnn_rnn_layer mkldnn_rnn_layer_backward
-    _scaled_dot_product_flash_attention_for_cpu
+    _conv_depthwise2d conv_depthwise3d conv_tbc conv_tbc_backward cudnn_convolution
+    """,
+    # Recurrent layers and attention.
+    """
+    mkldnn_rnn_layer mkldnn_rnn_layer_backward _scaled_dot_product_flash_attention_for_cpu
     _scaled_dot_product_flash_attention_for_cpu_backward _native_multi_head_attention
-    _transformer_encoder_layer_fwd _cdist_forward _cdist_backward _trilinear
-    linalg_matrix_exp cholesky cholesky_inverse _cholesky_solve_helper linalg_cholesky_ex
-    _linalg_det _linalg_slogdet linalg_inv_ex linalg_pinv linalg_qr geqrf
-    linalg_householder_product ormqr _linalg_svd linalg_eig _linalg_eigvals _linalg_eigh
-    linalg_lu linalg_lu_factor_ex linalg_lu_solve lu_unpack linalg_ldl_factor_ex
-    linalg_ldl_solve linalg_lstsq _linalg_solve_ex linalg_solve_triangular triangular_solve
+    _transformer_encoder_layer_fwd _cudnn_rnn _cudnn_rnn_backward _flash_attention_forward
+    _flash_attention_backward _efficient_attention_forward _efficient_attention_backward
+    _scaled_dot_product_flash_attention _scaled_dot_product_flash_attention_backward
+    _scaled_dot_product_efficient_attention _scaled_dot_product_efficient_attention_backward
+    _scaled_dot_product_cudnn_attention _scaled_dot_product_cudnn_attention_backward
+    """,
+    # Factorisations and what is built on them.
+    """
+    cholesky cholesky_inverse _cholesky_solve_helper linalg_cholesky_ex _linalg_det
+    _linalg_slogdet linalg_inv_ex linalg_pinv linalg_qr geqrf linalg_householder_product
+    ormqr _linalg_svd linalg_eig _linalg_eigvals _linalg_eigh linalg_lu linalg_lu_factor_ex
+    linalg_lu_solve lu_unpack linalg_ldl_factor_ex linalg_ldl_solve linalg_lstsq
+    _linalg_solve_ex linalg_solve_triangular triangular_solve
     """,
 )
 """PyTorch's own kernels that multiply matrices: what must never run unlisted."""

@@ -44,7 +44,7 @@ class Session:
         What ran in PyTorch, not on the array: names in the order of their first calls, and how
         often each was called. A name is the torch function's, the layer whose parameters it got in
         parentheses, and the reason if the function is offloaded as a rule; or that of a kernel of
-        PyTorch (``"aten::mm"``) that ran unseen by any function or in a backward pass.
+        PyTorch (``"aten.mm"``) that ran unseen by any function or in a backward pass.
     """
 
     def __init__(self, engine: Engine, recipe: Recipe, array: Array) -> None:
@@ -184,21 +184,28 @@ class _FunctionMode(TorchFunctionMode):
         return handler(*bound.args, **bound.kwargs)
 
     def _run_listed(self, func: Callable, args: tuple, kwargs: dict, reason: str = "") -> Any:
-        tensors = [t for value in (*args, *kwargs.values()) for t in _tensors(value)]
-        layer = self._array.layer("", *tensors)
-        name = resolve_name(func) or getattr(func, "__name__", repr(func))
-        details = [detail for detail in (layer, reason) if detail]
-        self._session._list(f"{name} ({', '.join(details)})" if details else name)
         self._inside_listed = True
         try:
-            return func(*args, **kwargs)
+            result = func(*args, **kwargs)
         finally:
             self._inside_listed = False
+        tensors = [t for value in (*args, *kwargs.values()) for t in _tensors(value)]
+        details = [detail for detail in (self._array.layer("", *tensors), reason) if detail]
+        name = _full_name(func)
+        self._session._list(f"{name} ({', '.join(details)})" if details else name)
+        return result
 
 
 @cache
 def _signature(handler: Callable) -> inspect.Signature:
     return inspect.signature(handler)
+
+
+def _full_name(func: Callable) -> str:
+    bare = getattr(func, "__name__", repr(func))
+    name = resolve_name(func) or ""
+    # One function can have several names, and the first found is not always its own.
+    return name if name.rpartition(".")[2] in bare and name else f"torch.{bare}"
 
 
 def _tensors(value: object) -> list[torch.Tensor]:

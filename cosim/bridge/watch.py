@@ -29,6 +29,7 @@ class Watch(TorchDispatchMode):
     ) -> Any:
         """Run the kernel; called by PyTorch."""
         packet = func.overloadpacket
-        if packet.__name__ in KERNELS:
+        # The form in place has an underscore more.
+        if packet.__name__.removesuffix("_") in KERNELS:
             self._report(str(packet))
         return func(*args, **(kwargs or {}))

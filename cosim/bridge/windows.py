@@ -106,7 +106,7 @@ def phases(axes: Sequence[Axis]) -> Iterator[tuple[Phase, ...]]:
 
 
 def gather(codes: torch.Tensor, windows: Sequence[Windows], groups: int) -> torch.Tensor:
-    """Lay windows out as the rows of a matrix for each group of channels (im2col).
+    """Lay windows out as the columns of a matrix for each group of channels (im2col).
 
     Parameters
     ----------
@@ -116,9 +116,9 @@ def gather(codes: torch.Tensor, windows: Sequence[Windows], groups: int) -> torc
 
     Returns
     -------
-    torch.Tensor of uint8, shape [groups, N * counts, C / groups * taps]
+    torch.Tensor of uint8, shape [groups, C / groups * taps, N * counts]
         Rows and columns each with the last dimension fastest, as a weight [C_out, C_in, *kernel]
-        flattens.
+        flattens. Windows are columns because neighbours in a row are then neighbours in memory.
     """
     n, channels = codes.shape[:2]
     sizes = codes.shape[2:]
@@ -133,17 +133,17 @@ def gather(codes: torch.Tensor, windows: Sequence[Windows], groups: int) -> torc
 
     channel, *strides = array.strides[1:]
     origin = sum((w.start + b) * s for w, b, s in zip(windows, before, strides, strict=True))
-    rows, columns = [w.count for w in windows], [w.taps for w in windows]
+    taps, counts = [w.taps for w in windows], [w.count for w in windows]
     view = np.lib.stride_tricks.as_strided(
         array.reshape(-1)[origin:],
-        (groups, n, *rows, channels // groups, *columns),
+        (groups, channels // groups, *taps, n, *counts),
         (
             channels // groups * channel,
-            array.strides[0],
-            *(w.step * s for w, s in zip(windows, strides, strict=True)),
             channel,
             *(w.tap_step * s for w, s in zip(windows, strides, strict=True)),
+            array.strides[0],
+            *(w.step * s for w, s in zip(windows, strides, strict=True)),
         ),
     )
-    matrices = view.reshape(groups, n * prod(rows), channels // groups * prod(columns))
+    matrices = view.reshape(groups, channels // groups * prod(taps), n * prod(counts))
     return torch.from_numpy(matrices)
