@@ -1,0 +1,75 @@
+"""Amaranth blocks in, one Verilog module for each kind of block out."""
+
+import re
+
+from amaranth._toolchain.yosys import find_yosys
+from amaranth.back import rtlil
+from amaranth.hdl import ClockSignal, Instance, ResetSignal
+from amaranth.lib import wiring
+
+from hw.hierarchy import Block
+from rtl_gen.tidy import tidy
+
+
+_MODULE = re.compile(r"^(module (\w+)\(.*?^endmodule)$", re.MULTILINE | re.DOTALL)
+_STRIP_ATTRIBUTES = [
+    f"attrmap {scope} -remove generator -remove top -remove src -remove amaranth.hierarchy "
+    "-remove amaranth.decoding -remove init -remove unused_bits -remove full_case -remove parallel_case"
+    for scope in ("", "-modattr")
+]
+
+
+class Emitter:
+    """A platform for `hw.hierarchy.place` that emits each kind of block once."""
+
+    def __init__(self) -> None:
+        self._rtlil: dict[str, str] = {}
+        self._clocked: dict[str, bool] = {}
+
+    def instantiate(self, block: Block) -> Instance:
+        """Emit the block's module if it is new, and return an instance of it."""
+        self.emit(block)
+        # Amaranth warns of components that nothing elaborates; this one is represented.
+        block._MustUse__used = True  # pyright: ignore[reportAttributeAccessIssue]
+        directions = {wiring.In: "i", wiring.Out: "o"}
+        ports = {
+            f"{directions[member.flow]}_{'__'.join(map(str, path))}": value
+            for path, member, value in block.signature.flatten(block)
+        }
+        if self._clocked[block.module_name]:
+            ports |= {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
+        return Instance(block.module_name, **ports)
+
+    def emit(self, block: Block) -> None:
+        """Emit the block's module and, through `instantiate`, those of all blocks in it."""
+        name = block.module_name
+        if name not in self._rtlil:
+            text = rtlil.convert(block, name=name, platform=self, emit_src=False)
+            self._rtlil[name] = text
+            self._clocked[name] = "wire width 1 input" in text and " \\clk\n" in text
+
+    def verilog(self) -> dict[str, str]:
+        """Return the Verilog text of each module emitted, by module name."""
+        sources = [_read_rtlil(text) for text in self._rtlil.values()]
+        netlist = _yosys(
+            *sources,
+            "proc",
+            "opt_expr",
+            "opt_merge",
+            "opt_dff",
+            "wreduce",
+            "opt_clean -purge",
+            "write_rtlil",
+        )
+        netlist = tidy(netlist)
+        text = _yosys(_read_rtlil(netlist), *_STRIP_ATTRIBUTES, "write_verilog")
+        return {name: module + "\n" for module, name in _MODULE.findall(text)}
+
+
+def _read_rtlil(text: str) -> str:
+    return f"read_rtlil <<rtlil\n{text}\nrtlil"
+
+
+def _yosys(*commands: str) -> str:
+    yosys = find_yosys(lambda version: version >= (0, 40))
+    return yosys.run(["-q", "-"], "\n".join(commands), ignore_warnings=True)
