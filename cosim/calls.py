@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -125,7 +126,9 @@ class Mismatch:
             "got_engine": self.got_engine,
             "notes": self.notes,
         }
-        arrays = {f"operand_{name}": array for name, array in self.call.operands.items()}
+        arrays: dict[str, Any] = {
+            f"operand_{name}": array for name, array in self.call.operands.items()
+        }
         arrays["random_state"] = self.call.random_state
         for side in ("expected", "got"):
             outcome = getattr(self, side)

@@ -2,8 +2,10 @@
 #if defined(__x86_64__)
 #include <cstring>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
+#include "environment.h"
 #include "kernels.h"
 
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
@@ -17,6 +19,26 @@ constexpr int TILE_VECTORS = 2;
 
 #include "vectors.h"
 
+static inline U32 widen(Bytes codes) {
+    return (U32)_mm512_cvtepu8_epi32((__m128i)codes);
+}
+
+// The low bits of each number.
+template <class Narrow, class Wide>
+static inline Narrow narrow(Wide numbers) {
+    if constexpr (std::is_same_v<Narrow, Bytes>) {
+        return (Narrow)_mm512_cvtepi32_epi8((__m512i)numbers);
+    } else if constexpr (std::is_same_v<Narrow, Halves>) {
+        return (Narrow)_mm512_cvtepi32_epi16((__m512i)numbers);
+    } else {
+        return (Narrow)_mm512_cvtepi64_epi32((__m512i)numbers);
+    }
+}
+
+static inline bool any(S32 mask) {
+    return _mm512_movepi32_mask((__m512i)mask) != 0;
+}
+
 static inline F32 broadcast(const float* from) {
     return (F32)_mm512_set1_ps(*from);
 }
@@ -26,6 +48,7 @@ static inline F32 multiply_add(F32 x, F32 y, F32 sum) {
 }
 
 #include "convert.h"
+#include "decode.h"
 #include "gemm.h"
 
 }  // namespace fast::avx512

@@ -1,86 +1,124 @@
 // Conversion of FP32 to a narrow format, and the random bits of stochastic rounding.
-// Included inside the namespace of an instruction set, after vectors.h.
+// Included inside the namespace of an instruction set, after vectors.h,
+// `any`, and `multiply_add`.
 
-struct RaisedFlags {
+// The sticky flags, lane by lane.
+struct Raised {
     S32 changed = {}, inexact = {}, underflow = {};
 };
 
-// Codes, sign included, of LANES numbers; the steps are those of `pysim.convert`.
-template <Rounding rounding>
-static inline U32 convert_vector(U32 bits, U32 draws, const Conversion& c, RaisedFlags& raised) {
-    const Format& f = *c.format;
-    U32 magnitude_bits = bits & 0x7FFFFFFF;
-    U32 field = magnitude_bits >> 23;
-    // A subnormal has no hidden bit and shares the exponent of the least normal number.
-    S32 effective = (S32)select(field == 0, field + 1, field);
-    U32 significand = magnitude_bits - ((U32)(effective - 1) << 23);
+// A conversion in the units of the kernels: exponents as they lie in FP32 bits.
+struct Settings {
+    int32_t dropped_bits;  // of the fraction
+    S32 least, top;        // exponents of the least normal number, and of twice the largest binade
+    S32 magic, unit;       // see `round`
+    int32_t random_bits;
+    S32 max_code;
+    uint32_t limit, nan_code;
+    uint32_t unchanged_from;  // magnitudes that the limit does not change: NaN, perhaps infinity
+    int32_t sign_shift;
+    uint32_t sign_code;
 
-    // Below the target's least normal exponent its unit in the last place stops shrinking.
-    S32 above = effective - f.min_field;
-    S32 zero = {};
-    S32 denormalise = above < zero ? -above : zero;
-    S32 normalise = above > zero ? above : zero;
-    S32 full_shift = denormalise + (23 - f.fraction_bits);
-    // A significand has 24 bits, so a shift by 31 is as good as any longer one.
-    S32 limit_31 = 31 - zero;
-    U32 shift = (U32)(full_shift > limit_31 ? limit_31 : full_shift);
-    U32 kept = significand >> shift;
-    U32 discarded = significand - (kept << shift);
-
-    U32 rounded = kept;
-    if constexpr (rounding == Rounding::NEAREST) {
-        U32 one = 1 - (U32){};
-        U32 half = one << (shift - 1);
-        rounded = (significand + (half - 1) + (kept & 1)) >> shift;
-    } else if constexpr (rounding == Rounding::STOCHASTIC) {
-        S32 excess = full_shift - c.random_bits;
-        S32 right = excess > zero ? (excess > limit_31 ? limit_31 : excess) : zero;
-        S32 left = excess < zero ? -excess : zero;
-        U32 fraction = discarded << (U32)left >> (U32)right;
-        rounded = kept + ((fraction + draws) >> c.random_bits);
+    explicit Settings(const Conversion& c)
+        : dropped_bits(23 - c.format->fraction_bits),
+          random_bits(c.random_bits),
+          limit(c.limit),
+          nan_code(c.format->nan_code),
+          unchanged_from(c.limit == c.format->infinity_code ? INFINITY_BITS : INFINITY_BITS + 1),
+          sign_shift(32 - c.format->width),
+          sign_code(1u << (c.format->width - 1)) {
+        const Format& f = *c.format;
+        least = splat(f.min_field << 23);
+        top = splat((int32_t)(f.max_code >> f.fraction_bits) + f.min_field) << 23;
+        magic = splat(dropped_bits << 23);
+        unit = splat((f.fraction_bits + c.random_bits) << 23);
+        max_code = splat((int32_t)f.max_code);
     }
+};
 
+struct Rounded {
+    S32 code;     // magnitude, as if the exponent had no upper bound
+    S32 inexact;  // meaningless beyond the largest finite number
+};
+
+// Formats of a smaller range than FP32's. The adder rounds: to a number whose unit in the last place
+// is that of the result, add the number to convert. It is in the rounding mode of `Environment`;
+// toward zero, adding R units of the last random bit first makes a carry of f + R >= 2^r.
+// Truncating on the way changes nothing, for the places that are cut off cannot carry any more.
+template <Rounding rounding>
+static inline Rounded round_smaller_range(U32 magnitude, U32 draws, const Settings& s) {
+    // Below the least normal exponent the unit in the last place stops shrinking. Above the
+    // largest, any exponent does.
+    S32 exponent = (S32)(magnitude & INFINITY_BITS);
+    exponent = exponent > s.least ? exponent : s.least;
+    exponent = exponent < s.top ? exponent : s.top;
+    S32 magic = exponent + s.magic;
+    F32 x = (F32)magnitude;
+    F32 sum = x + (F32)magic;
+    S32 inexact = sum - (F32)magic != x;
+    if constexpr (rounding == Rounding::STOCHASTIC) {
+        F32 random = __builtin_convertvector((S32)draws, F32);
+        sum = multiply_add(random, (F32)(exponent - s.unit), x) + (F32)magic;
+    }
     // Adding the significand to the exponent field lets its hidden bit, and a carry out of
     // rounding, count the field up.
-    U32 code = ((U32)normalise << f.fraction_bits) + rounded;
-    S32 beyond = code > f.max_code;
-    U32 limit = c.limit - (U32){};
-    if constexpr (rounding == Rounding::TOWARD_ZERO) {
-        limit = select(magnitude_bits < INFINITY_BITS, f.max_code - (U32){}, limit);
+    return {((exponent - s.least) >> s.dropped_bits) + ((S32)sum - magic), inexact};
+}
+
+// BF16 has the exponents of FP32, so its codes are the upper halves.
+template <Rounding rounding>
+static inline Rounded round_same_range(U32 magnitude, U32 draws, const Settings& s) {
+    U32 sum = magnitude;
+    if constexpr (rounding == Rounding::NEAREST) {
+        sum += 0x7FFF + ((magnitude >> 16) & 1);
+    } else if constexpr (rounding == Rounding::STOCHASTIC) {
+        sum += s.random_bits > 16 ? draws >> (s.random_bits - 16) : draws << (16 - s.random_bits);
     }
-    code = select(beyond, limit, code);
-    U32 sign = bits >> 31 << (f.width - 1);
-    code = select(code == f.nan_code, code, code | sign);
-    code = select(magnitude_bits > INFINITY_BITS, f.nan_code - (U32){}, code);
-
-    uint32_t unchanged_from = c.limit == f.infinity_code ? INFINITY_BITS : INFINITY_BITS + 1;
-    S32 inexact = (discarded != 0) & (magnitude_bits < INFINITY_BITS);
-    raised.changed |= beyond & (magnitude_bits < unchanged_from);
-    raised.inexact |= inexact;
-    raised.underflow |= inexact & (magnitude_bits < (uint32_t)f.min_field << 23);
-    return code;
+    return {(S32)(sum >> 16), (magnitude & 0xFFFF) != 0};
 }
 
-static inline bool any(S32 mask) {
-    int32_t sum = 0;
-    for (int i = 0; i < LANES; i++) sum |= mask[i];
-    return sum != 0;
+// Codes, sign included, of LANES numbers.
+template <Rounding rounding, bool same_range>
+static inline U32 convert_vector(U32 bits, U32 draws, const Settings& s, Raised& raised) {
+    U32 magnitude = bits & 0x7FFFFFFF;
+    Rounded rounded;
+    if constexpr (same_range) {
+        rounded = round_same_range<rounding>(magnitude, draws, s);
+    } else {
+        rounded = round_smaller_range<rounding>(magnitude, draws, s);
+    }
+    U32 code = (U32)rounded.code;
+    U32 sign = bits >> s.sign_shift & s.sign_code;
+    S32 beyond = rounded.code > s.max_code;
+    if (__builtin_expect(any(beyond), false)) {
+        U32 limit = (U32)splat(s.limit);
+        if constexpr (rounding == Rounding::TOWARD_ZERO) {
+            limit = select(magnitude < INFINITY_BITS, (U32)s.max_code, limit);
+        }
+        code = select(beyond, limit, code);
+        code = select(magnitude > INFINITY_BITS, (U32)splat(s.nan_code), code);
+        sign = select(code == s.nan_code, (U32){}, sign);
+        raised.changed |= beyond & (magnitude < s.unchanged_from);
+        rounded.inexact &= magnitude < INFINITY_BITS;
+    }
+    raised.inexact |= rounded.inexact;
+    raised.underflow |= rounded.inexact & ((S32)magnitude < s.least);
+    return code | sign;
 }
 
-template <Rounding rounding, class Code, class CodeVector>
-static unsigned convert_all(const Conversion& c, const float* x, const uint32_t* draws,
-                            void* codes, int64_t count) {
-    // In a local copy the compiler knows that no store of a code can change it.
-    const Format format = *c.format;
-    const Conversion local = {&format, c.rounding, c.limit, c.random_bits};
+template <Rounding rounding, bool same_range, class Code, class CodeVector>
+__attribute__((noinline)) static unsigned convert_all(const Conversion& c, const float* x,
+                                                      const uint32_t* draws, void* codes,
+                                                      int64_t count) {
+    const Settings settings(c);
     Code* out = static_cast<Code*>(codes);
-    RaisedFlags raised;
+    Raised raised;
     int64_t i = 0;
     for (; i + LANES <= count; i += LANES) {
         U32 r = {};
         if constexpr (rounding == Rounding::STOCHASTIC) r = load<U32>(draws + i);
-        U32 code = convert_vector<rounding>(load<U32>(x + i), r, local, raised);
-        store(out + i, __builtin_convertvector(code, CodeVector));
+        U32 code = convert_vector<rounding, same_range>(load<U32>(x + i), r, settings, raised);
+        store(out + i, narrow<CodeVector>(code));
     }
     if (i < count) {
         // Zeros fill the vector up: they convert exactly and raise nothing.
@@ -91,10 +129,10 @@ static unsigned convert_all(const Conversion& c, const float* x, const uint32_t*
         if constexpr (rounding == Rounding::STOCHASTIC) {
             std::memcpy(tail_draws, draws + i, rest * sizeof(uint32_t));
         }
-        U32 code =
-            convert_vector<rounding>(load<U32>(tail), load<U32>(tail_draws), local, raised);
+        U32 code = convert_vector<rounding, same_range>(load<U32>(tail), load<U32>(tail_draws),
+                                                        settings, raised);
         Code tail_codes[LANES];
-        store(tail_codes, __builtin_convertvector(code, CodeVector));
+        store(tail_codes, narrow<CodeVector>(code));
         std::memcpy(out + i, tail_codes, rest * sizeof(Code));
     }
     bool changed = any(raised.changed);
@@ -105,9 +143,16 @@ static unsigned convert_all(const Conversion& c, const float* x, const uint32_t*
 template <Rounding rounding>
 static unsigned convert_rounding(const Conversion& c, const float* x, const uint32_t* draws,
                                  void* codes, int64_t count) {
-    return c.format->width == 8
-               ? convert_all<rounding, uint8_t, Bytes>(c, x, draws, codes, count)
-               : convert_all<rounding, uint16_t, Halves>(c, x, draws, codes, count);
+    using Direction = Environment::Direction;
+    Environment environment(rounding == Rounding::NEAREST ? Direction::NEAREST
+                                                          : Direction::TOWARD_ZERO);
+    if (c.format->width == 8) {
+        return convert_all<rounding, false, uint8_t, Bytes>(c, x, draws, codes, count);
+    }
+    if (c.format->min_field > 1) {
+        return convert_all<rounding, false, uint16_t, Halves>(c, x, draws, codes, count);
+    }
+    return convert_all<rounding, true, uint16_t, Halves>(c, x, draws, codes, count);
 }
 
 static unsigned convert(const Conversion& c, const float* x, const uint32_t* draws, void* codes,
@@ -139,42 +184,34 @@ static inline U64 leap(U64 state, const Lfsr& lfsr, int steps) {
     return state;
 }
 
-// Draws [count, lanes] from lanes whose states each draw advances by `steps`.
-static void draw_rows(const Lfsr& lfsr, uint64_t* states, int lanes, int steps, int64_t count,
-                      uint32_t* draws) {
-    constexpr int VECTORS = MAX_LANES / LANES_64;
-    const int vectors = (lanes + LANES_64 - 1) / LANES_64;
-    const uint64_t mask = (uint64_t(1) << lfsr.random_bits) - 1;
-    U64 state[VECTORS] = {};
-    std::memcpy(state, states, lanes * sizeof(uint64_t));
-    for (int64_t row = 0; row < count; row++) {
-        for (int v = 0; v < vectors; v++) {
-            // The last vector of a row may write past it; the next row overwrites that.
-            store(draws + row * lanes + v * LANES_64,
-                  __builtin_convertvector(state[v] & mask, U32Half));
-            state[v] = leap(state[v], lfsr, steps);
+// Takes `count` draws from the lanes of one vector; those of a lane are `stride` apart.
+static inline U64 draw_vector(const Lfsr& lfsr, U64 state, int64_t count, uint32_t* draws,
+                              int64_t stride) {
+    const int bits = lfsr.random_bits;
+    const uint64_t mask = (uint64_t(1) << bits) - 1;
+    // A state holds the bits of several draws, one above the other.
+    const int64_t held = longest_leap(lfsr) < 2 * bits ? 1 : longest_leap(lfsr) / bits;
+    while (count > 0) {
+        int64_t rows = count < held ? count : held;
+        U64 left = state;
+        for (int64_t i = 0; i < rows; i++, draws += stride) {
+            store(draws, narrow<U32Half>(left & mask));
+            left >>= bits;
         }
+        state = leap(state, lfsr, (int)rows * bits);
+        count -= rows;
     }
-    std::memcpy(states, state, lanes * sizeof(uint64_t));
+    return state;
 }
 
 static void draw(const Lfsr& lfsr, uint64_t* states, int lanes, int64_t count, uint32_t* draws) {
-    // Several rows at once are rows of that many more lanes, each leaping as many draws further:
-    // the vectors fill up, and do not wait for one another.
-    int rows = longest_leap(lfsr) / lfsr.random_bits;
-    if (rows > MAX_LANES / lanes) rows = MAX_LANES / lanes;
-    if (rows > 1 && count >= 2 * rows) {
-        uint64_t wide[MAX_LANES];
-        std::memcpy(wide, states, lanes * sizeof(uint64_t));
-        for (int i = lanes; i < rows * lanes; i++) {
-            U64 from = wide[i - lanes] - (U64){};
-            wide[i] = leap(from, lfsr, lfsr.random_bits)[0];
-        }
-        int64_t wide_rows = count / rows;
-        draw_rows(lfsr, wide, rows * lanes, rows * lfsr.random_bits, wide_rows, draws);
-        std::memcpy(states, wide, lanes * sizeof(uint64_t));
-        count -= wide_rows * rows;
-        draws += wide_rows * rows * lanes;
+    // The last vector of a row may write past it, into the start of the next. So it comes first:
+    // the vector that belongs there overwrites that.
+    for (int lane = (lanes - 1) / LANES_64 * LANES_64; lane >= 0; lane -= LANES_64) {
+        size_t bytes = (lanes - lane < LANES_64 ? lanes - lane : LANES_64) * sizeof(uint64_t);
+        U64 state = {};
+        std::memcpy(&state, states + lane, bytes);
+        state = draw_vector(lfsr, state, count, draws + lane, lanes);
+        std::memcpy(states + lane, &state, bytes);
     }
-    draw_rows(lfsr, states, lanes, lfsr.random_bits, count, draws);
 }

@@ -1,5 +1,5 @@
 // The GEMM: one fused multiply-add a step, k ascending, on register tiles.
-// Included inside the namespace of an instruction set, after vectors.h. The set has defined
+// Included inside the namespace of an instruction set, after decode.h. The set has defined
 // TILE_ROWS and TILE_VECTORS (the register tile), and `multiply_add`.
 //
 // Every FP8 product is exact in FP32, so the one rounding of a fused multiply-add is that of the
@@ -32,6 +32,7 @@ template <int rows, int vectors>
 __attribute__((noinline)) static void multiply_tile(const float* a, const float* b, int64_t depth,
                                                     Accumulators c) {
     F32 sum[rows][vectors];
+#pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
         for (int v = 0; v < vectors; v++) {
             sum[i][v] = c.load ? (F32)canonical(load<U32>(c.load + i * c.stride + v * LANES))
@@ -49,6 +50,7 @@ __attribute__((noinline)) static void multiply_tile(const float* a, const float*
             }
         }
     }
+#pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
         for (int v = 0; v < vectors; v++) {
             store(c.store + i * c.stride + v * LANES, canonical((U32)sum[i][v]));
@@ -122,7 +124,7 @@ static void pack_b(const Codes& b, int64_t first, int64_t depth, int64_t left, i
     }
 }
 
-static void multiply_block(const Gemm& g, const Block& block, Scratch& scratch) {
+__attribute__((noinline)) static void multiply_block(const Gemm& g, const Block& block, Scratch& scratch) {
     for (int64_t left = block.left; left < block.right; left += BLOCK_COLUMNS) {
         int64_t columns = smaller(BLOCK_COLUMNS, block.right - left);
         // Once without any k too: the accumulators pass through.
@@ -156,13 +158,7 @@ static void multiply_block(const Gemm& g, const Block& block, Scratch& scratch) 
 static unsigned gemm(const Gemm& g, const Block& block) {
     static thread_local std::unique_ptr<Scratch> scratch;
     if (!scratch) scratch.reset(new Scratch);
-    // Round to nearest, no flush to zero, exceptions masked, flags clear: whatever the caller set.
-    constexpr unsigned DEFAULT = 0x1F80, INVALID_BIT = 1, OVERFLOW_BIT = 8, INEXACT_BIT = 32;
-    unsigned saved = _mm_getcsr();
-    _mm_setcsr(DEFAULT);
+    Environment environment(Environment::Direction::NEAREST);
     multiply_block(g, block, *scratch);
-    unsigned raised = _mm_getcsr();
-    _mm_setcsr(saved);
-    return (raised & INVALID_BIT ? INVALID : 0) | (raised & OVERFLOW_BIT ? OVERFLOWN : 0) |
-           (raised & INEXACT_BIT ? INEXACT : 0);
+    return environment.raised();
 }

@@ -90,11 +90,13 @@ unsigned convert_stripes(const Kernels& kernels, const Conversion& c, const Lfsr
                          const Tiling& tiling, const Numbers& x, int64_t top, int64_t bottom,
                          uint64_t* states) {
     unsigned flags = 0;
-    std::vector<uint32_t> tile(tiling.rows * tiling.cols + DRAW_SLACK);
-    std::vector<uint32_t> stripe(tiling.rows * x.n);
+    bool one_tile = x.n <= tiling.cols;
+    std::vector<uint32_t> tile(one_tile ? 0 : tiling.rows * tiling.cols + DRAW_SLACK);
+    std::vector<uint32_t> stripe(tiling.rows * x.n + DRAW_SLACK);
     for (; top < bottom; top += tiling.rows) {
         int64_t rows = std::min(tiling.rows, bottom - top);
-        for (int64_t left = 0; left < x.n; left += tiling.cols) {
+        if (one_tile) kernels.draw(lfsr, states, (int)x.n, rows, stripe.data());
+        for (int64_t left = 0; left < x.n && !one_tile; left += tiling.cols) {
             int64_t cols = std::min(tiling.cols, x.n - left);
             kernels.draw(lfsr, states, (int)cols, rows, tile.data());
             for (int64_t row = 0; row < rows; row++) {

@@ -1,10 +1,10 @@
 // The kernels without any particular instruction set: for processors that lack the others.
 #include <algorithm>
-#include <cfenv>
 #include <cmath>
 #include <cstring>
 #include <vector>
 
+#include "environment.h"
 #include "kernels.h"
 
 namespace fast::portable {
@@ -13,7 +13,28 @@ constexpr int LANES = 4;
 
 #include "vectors.h"
 
+static inline U32 widen(Bytes codes) {
+    return __builtin_convertvector(codes, U32);
+}
+
+template <class Narrow, class Wide>
+static inline Narrow narrow(Wide numbers) {
+    return __builtin_convertvector(numbers, Narrow);
+}
+
+static inline bool any(S32 mask) {
+    int32_t sum = 0;
+    for (int i = 0; i < LANES; i++) sum |= mask[i];
+    return sum != 0;
+}
+
+// Not fused; all products here are exact.
+static inline F32 multiply_add(F32 x, F32 y, F32 sum) {
+    return x * y + sum;
+}
+
 #include "convert.h"
+#include "decode.h"
 
 static float decode_one(uint8_t code, const Format& format) {
     Bytes codes = {code};
@@ -48,7 +69,7 @@ static unsigned step(float a, const float* b, float* sum, int64_t columns) {
     return flags;
 }
 
-static unsigned accumulate(const Gemm& g, const Block& block) {
+__attribute__((noinline)) static unsigned accumulate(const Gemm& g, const Block& block) {
     int64_t columns = block.right - block.left;
     float tables[2][256];
     for (int code = 0; code < 256; code++) {
@@ -83,13 +104,8 @@ static unsigned accumulate(const Gemm& g, const Block& block) {
 }
 
 static unsigned gemm(const Gemm& g, const Block& block) {
-    // Round to nearest and no flush to zero, whatever the caller set.
-    std::fenv_t saved;
-    std::fegetenv(&saved);
-    std::fesetenv(FE_DFL_ENV);
-    unsigned flags = accumulate(g, block);
-    std::fesetenv(&saved);
-    return flags;
+    Environment environment(Environment::Direction::NEAREST);
+    return accumulate(g, block);
 }
 
 }  // namespace fast::portable
