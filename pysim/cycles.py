@@ -21,7 +21,12 @@ def gemm_cycles(config: ArrayConfig, m: int, n: int, k: int, *, load_c: bool) ->
 
 
 def quantize_cycles(config: ArrayConfig, count: int) -> int:
-    """Return the clock cycles to convert `count` numbers; 0 if there are none."""
+    """Return the clock cycles to convert `count` numbers; 0 if there are none.
+
+    One command converts the full rows, and another what is left.
+    """
     if count == 0:
         return 0
-    return 1 + -(-count // config.cols) + 1
+    full_rows, rest = divmod(count, config.cols)
+    commands = [rows for rows in (full_rows, min(rest, 1)) if rows]
+    return sum(1 + rows for rows in commands) + 1

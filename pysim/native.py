@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -103,14 +104,14 @@ def build_library(
 
     def make(folder: Path) -> None:
         objects = [folder / f"{i}.o" for i in range(len(sources))]
-        _run_all(
+        run_all(
             [
                 [compiler, *options, "-c", str(source), "-o", str(target)]
                 for source, target in zip(sources, objects, strict=True)
             ]
         )
         library = folder / f"lib{name}.so"
-        _run_all([[compiler, *options, "-shared", *map(str, objects), "-o", str(library)]])
+        run_all([[compiler, *options, "-shared", *map(str, objects), "-o", str(library)]])
         for target in objects:
             target.unlink()
 
@@ -128,16 +129,22 @@ def tool_version(tool: str) -> str:
     return result.stdout
 
 
-def _run_all(commands: list[list[str]]) -> None:
-    """Run commands side by side; RuntimeError with the complaints if any fails."""
-    running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for command in commands
-    ]
-    outputs = [process.communicate()[0] for process in running]
-    for command, process, output in zip(commands, running, outputs, strict=True):
-        if process.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)} failed:\n{output[-4000:]}")
+def run_all(commands: Iterable[list[str]]) -> None:
+    """Run commands, as many at once as there are cores.
+
+    Raises
+    ------
+    RuntimeError
+        If one fails, with its complaint.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for result in pool.map(_run, commands):
+            if result.returncode != 0:
+                raise RuntimeError(f"{' '.join(result.args)} failed:\n{result.stdout[-4000:]}")
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 @contextmanager

@@ -4,19 +4,42 @@ import re
 
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Instance, ResetSignal
+from amaranth.hdl import ClockSignal, Instance, ResetSignal, Value
+from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 
 from hw.hierarchy import Block
 from rtl_gen.tidy import tidy
 
-
 _MODULE = re.compile(r"^(module (\w+)\(.*?^endmodule)$", re.MULTILINE | re.DOTALL)
+_ATTRIBUTES = (
+    "generator",
+    "top",
+    "src",
+    "init",
+    "unused_bits",
+    "full_case",
+    "amaranth.hierarchy",
+    "amaranth.decoding",
+)
 _STRIP_ATTRIBUTES = [
-    f"attrmap {scope} -remove generator -remove top -remove src -remove amaranth.hierarchy "
-    "-remove amaranth.decoding -remove init -remove unused_bits -remove full_case -remove parallel_case"
+    f"attrmap {scope} {' '.join(f'-remove {name}' for name in _ATTRIBUTES)}"
     for scope in ("", "-modattr")
 ]
+
+
+_DIRECTIONS = {wiring.In: PortDirection.Input, wiring.Out: PortDirection.Output}
+
+
+def block_ports(block: Block) -> list[tuple[str, wiring.Flow, Value]]:
+    """Return name, direction, and value of each port of a block's module, clock and reset apart.
+
+    The parts of a name are joined by one underscore: simulators keep two for themselves.
+    """
+    return [
+        ("_".join(map(str, path)), member.flow, Value.cast(value))
+        for path, member, value in block.signature.flatten(block)
+    ]
 
 
 class Emitter:
@@ -31,10 +54,9 @@ class Emitter:
         self.emit(block)
         # Amaranth warns of components that nothing elaborates; this one is represented.
         block._MustUse__used = True  # pyright: ignore[reportAttributeAccessIssue]
-        directions = {wiring.In: "i", wiring.Out: "o"}
         ports = {
-            f"{directions[member.flow]}_{'__'.join(map(str, path))}": value
-            for path, member, value in block.signature.flatten(block)
+            f"{'i' if flow is wiring.In else 'o'}_{name}": value
+            for name, flow, value in block_ports(block)
         }
         if self._clocked[block.module_name]:
             ports |= {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
@@ -44,7 +66,8 @@ class Emitter:
         """Emit the block's module and, through `instantiate`, those of all blocks in it."""
         name = block.module_name
         if name not in self._rtlil:
-            text = rtlil.convert(block, name=name, platform=self, emit_src=False)
+            ports = {port: (value, _DIRECTIONS[flow]) for port, flow, value in block_ports(block)}
+            text = rtlil.convert(block, name=name, platform=self, ports=ports, emit_src=False)
             self._rtlil[name] = text
             self._clocked[name] = "wire width 1 input" in text and " \\clk\n" in text
 
@@ -73,3 +96,9 @@ def _read_rtlil(text: str) -> str:
 def _yosys(*commands: str) -> str:
     yosys = find_yosys(lambda version: version >= (0, 40))
     return yosys.run(["-q", "-"], "\n".join(commands), ignore_warnings=True)
+
+
+def yosys_version() -> str:
+    """Return the version of the Yosys that writes the Verilog."""
+    version = find_yosys(lambda version: version >= (0, 40)).version()
+    return ".".join(map(str, version))

