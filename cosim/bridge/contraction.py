@@ -74,12 +74,15 @@ def contract(
     if c is not None:
         whole = c.expand([sizes[label] for label in out_labels])
         start = _as_batch(whole, list(out_labels), (batch, rows, columns))
+    a_parts, b_parts = (batch, rows, inner), (batch, columns, inner)
     result = Product.apply(
         array,
         layer,
         roles,
-        _as_batch(a, a_labels, (batch, rows, inner)),
-        _as_batch(b, b_labels, (batch, columns, inner)),
+        _as_batch(array.quantize(a, roles[0], layer), a_labels, a_parts),
+        _as_batch(array.quantize(b, roles[1], layer), b_labels, b_parts),
+        _as_batch(a, a_labels, a_parts),
+        _as_batch(b, b_labels, b_parts),
         start,
     )
     unfolded = result.reshape([sizes[label] for label in produced])

@@ -47,7 +47,8 @@ def conv(
     require(bias is None or bias.shape == weight.shape[:1])
     roles = (array.role(input), "weight")
     layer = array.layer(name, input, weight)
-    result = Convolution.apply(array, layer, roles, axes, groups, x, weight, bias)
+    codes = array.quantize(x, roles[0], layer), array.quantize(weight, roles[1], layer)
+    result = Convolution.apply(array, layer, roles, axes, groups, *codes, x, weight, bias)
     return result if input.dim() == dims + 2 else result.squeeze(0)
 
 
@@ -72,13 +73,17 @@ class Convolution(torch.autograd.Function):
         roles: tuple[str, str],
         axes: Sequence[Axis],
         groups: int,
+        x_codes: torch.Tensor,
+        weight_codes: torch.Tensor,
         x: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Convolve; `roles` of `x` and `weight`, one axis for each of the sizes."""
-        x_codes = array.quantize(x, roles[0], layer)
-        weight_codes = array.quantize(weight, roles[1], layer)
+        """Convolve; `roles` of `x` and `weight`, one axis for each of the sizes.
+
+        Only the codes of `x` and `weight` are read; the tensors themselves tell autograd whose they
+        are.
+        """
         ctx.array, ctx.layer, ctx.roles, ctx.axes, ctx.groups = array, layer, roles, axes, groups
         ctx.save_for_backward(x_codes, weight_codes)
 
@@ -120,7 +125,7 @@ class Convolution(torch.autograd.Function):
             grad_weight = product.reshape(weight_codes.shape)
         if needs_bias:
             grad_bias = error.transpose(0, 1).flatten(1).sum(1)
-        return None, None, None, None, None, grad_x, grad_weight, grad_bias
+        return *(None,) * 7, grad_x, grad_weight, grad_bias
 
 
 def _by_input_channel(weight: torch.Tensor, groups: int) -> torch.Tensor:

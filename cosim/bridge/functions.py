@@ -62,8 +62,9 @@ OFFLOADED: dict[str, Callable] = {
 }
 """What is offloaded."""
 
-COMPOSITE = frozenset({"multi_head_attention_forward"})
-"""Python functions whose parts are offloaded: they run as they are, under the same watch."""
+COMPOSITE = frozenset({"multi_head_attention_forward", "backward", "grad"})
+"""Python functions that run as they are, but whose parts are offloaded: attention, and backward
+passes, in which a checkpoint repeats the forward pass and a custom function may multiply."""
 
 NOT_OFFLOADED = _names(
     # In place.

@@ -87,12 +87,14 @@ def offload(
 
     Every function of torch that multiplies matrices, called by this thread within the context,
     runs on the array: the model's and any other, such as a criterion's, because a functional call
-    does not tell whose it is. The backward pass may run within the context or after it. In the
-    forward pass operands have the roles weight (parameters and their views, and whatever takes a
-    weight's place in a linear layer or a convolution) and activation; in the backward pass, error.
-    Products leave the accumulators as FP32, but gradients of weights through the output
-    converters, in the format of the role gradient. A bias, or the summand of an ``addmm``, is
-    where the accumulators start.
+    does not tell whose it is. The backward pass may run within the context or after it; only what
+    it computes anew, as under a checkpoint, needs the context.
+
+    In the forward pass operands have the roles weight (parameters and their views, and whatever
+    takes a weight's place in a linear layer or a convolution) and activation; in the backward
+    pass, error. Products leave the accumulators as FP32, but gradients of weights through the
+    output converters, in the format of the role gradient. A bias, or the summand of an ``addmm``,
+    is where the accumulators start.
 
     What cannot be offloaded runs in PyTorch, is listed in ``session.not_offloaded``, and is warned
     of once by name.
@@ -174,6 +176,9 @@ class _FunctionMode(TorchFunctionMode):
             self._session._list(name)
 
     def _offload(self, handler: Callable, name: str, args: tuple, kwargs: dict) -> Any:
+        if kwargs.get("out", self) is None:
+            # Python functions of torch pass it on like that when the caller gave none.
+            kwargs = {key: value for key, value in kwargs.items() if key != "out"}
         try:
             bound = _signature(handler).bind(self._array, name, *args, **kwargs)
         except TypeError:
@@ -237,6 +242,8 @@ def _without_dispatch(func: Callable) -> Callable:
     """
     checks = [name for name in func.__globals__ if name.startswith("has_torch_function")]
     names = {**func.__globals__, **dict.fromkeys(checks, lambda *_: False)}
-    copy = types.FunctionType(func.__code__, names, func.__name__, func.__defaults__)
+    copy = types.FunctionType(
+        func.__code__, names, func.__name__, func.__defaults__, func.__closure__
+    )
     copy.__kwdefaults__ = func.__kwdefaults__
     return copy

@@ -24,13 +24,17 @@ class Product(torch.autograd.Function):
         array: Array,
         layer: str,
         roles: tuple[str, str],
+        a_codes: torch.Tensor,
+        b_codes: torch.Tensor,
         a: torch.Tensor,
         b: torch.Tensor,
         c: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Multiply `a` [B, M, K] and `b` [B, N, K], plus `c` [B, M, N]; `roles` of `a` and `b`."""
-        a_codes = array.quantize(a, roles[0], layer)
-        b_codes = array.quantize(b, roles[1], layer)
+        """Multiply `a` [B, M, K] and `b` [B, N, K], plus `c` [B, M, N].
+
+        Only the codes of `a` and `b` are read; the tensors themselves tell autograd whose they are.
+        `roles` are of `a` and `b`.
+        """
         ctx.array, ctx.layer, ctx.roles = array, layer, roles
         ctx.save_for_backward(a_codes, b_codes)
         return array.multiply("forward", a_codes, b_codes.mT, roles, layer, c)
@@ -52,7 +56,7 @@ class Product(torch.autograd.Function):
             if needs_b:
                 kind = backward_kind(b_role)
                 grad_b = array.multiply(kind, codes.mT, a_codes, ("error", a_role), layer)
-        return None, None, None, grad_a, grad_b, error if needs_c else None
+        return *(None,) * 5, grad_a, grad_b, error if needs_c else None
 
 
 def backward_kind(role: str) -> str:

@@ -1,6 +1,7 @@
 """The safety net: PyTorch's own matrix kernels, seen wherever they are called from."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -28,8 +29,12 @@ class Watch(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         """Run the kernel; called by PyTorch."""
-        packet = func.overloadpacket
-        # The form in place has an underscore more.
-        if packet.__name__.removesuffix("_") in KERNELS:
-            self._report(str(packet))
+        if _multiplies(func):
+            self._report(str(func.overloadpacket))
         return func(*args, **(kwargs or {}))
+
+
+@cache
+def _multiplies(func: Any) -> bool:
+    # The form in place has an underscore more.
+    return func.overloadpacket.__name__.removesuffix("_") in KERNELS

@@ -1,0 +1,91 @@
+import pytest
+
+from cosim.bridge import Recipe, RoleSpec
+from pysim import InputError
+
+ROLES = ("weight", "activation", "error", "gradient")
+
+
+def roles(**changes):
+    return {"roles": {role: {"format": "e5m2"} for role in ROLES} | changes}
+
+
+def test_shipped_recipes():
+    assert Recipe.names() == ["e5m2-nearest", "e5m2-sr", "hybrid", "mellempudi2019"]
+    for name in Recipe.names():
+        assert Recipe.named(name).name == name
+        assert Recipe.named(name).loss_scale == 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "formats", "roundings"),
+    [
+        ("mellempudi2019", "e5m2 e5m2 e5m2 e5m2", "nearest stochastic stochastic stochastic"),
+        ("e5m2-sr", "e5m2 e5m2 e5m2 e5m2", "nearest nearest stochastic stochastic"),
+        ("e5m2-nearest", "e5m2 e5m2 e5m2 e5m2", "nearest nearest nearest nearest"),
+        ("hybrid", "e4m3 e4m3 e5m2 e5m2", "nearest nearest stochastic stochastic"),
+    ],
+)
+def test_shipped_recipes_say_what_their_names_promise(name, formats, roundings):
+    specs = [Recipe.named(name).role(role) for role in ROLES]
+    assert [spec.format for spec in specs] == formats.split()
+    assert [spec.rounding for spec in specs] == roundings.split()
+    assert all(spec.saturate for spec in specs)
+
+
+def test_dictionary_round_trip():
+    recipe = Recipe.named("hybrid")
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+
+
+def test_toml_file_names_itself(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("\n".join(f'[roles.{role}]\nformat = "e4m3"' for role in ROLES))
+    recipe = Recipe.from_toml(path)
+    assert recipe.name == "mine"
+    assert recipe.error == RoleSpec("e4m3", "nearest", True)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (roles(weights={"format": "e5m2"}), "unknown role 'weights': allowed are weight, "),
+        (roles() | {"loss": 1}, "unknown key 'loss' of a recipe: allowed are loss_scale, "),
+        (roles(error={"format": "e5m2", "mode": "x"}), "role 'error': unknown key 'mode'"),
+        (roles(error={"format": "e6m1"}), "role 'error': unknown format 'e6m1'"),
+        (roles(error={"format": "fp16"}), "role 'error': unknown format 'fp16': allowed are e5m2"),
+        (roles(gradient={"format": "fp8"}), "role 'gradient': unknown format 'fp8'"),
+        (roles(weight={"format": "e5m2", "rounding": "up"}), "role 'weight': unknown rounding"),
+        (roles(weight={"format": "e5m2", "saturate": 1}), "saturate 1 is not true or false"),
+        (roles(weight={}), "role 'weight': a role needs a key 'format'"),
+        (roles(weight="e5m2"), "role 'weight': a role must be a table, not 'e5m2'"),
+        ({"roles": {"weight": {"format": "e5m2"}}}, "role 'activation' is missing"),
+        ({"roles": 3}, "roles must be a table, not 3"),
+        ([], "a recipe must be a table"),
+        (roles() | {"loss_scale": 0}, "loss_scale 0 is out of range"),
+        (roles() | {"loss_scale": float("nan")}, "loss_scale nan is out of range"),
+        (roles() | {"loss_scale": "1"}, "loss_scale '1' is not a number"),
+        (roles() | {"name": 1}, "name 1 is not a text"),
+    ],
+)
+def test_bad_recipes_are_named(values, sentence):
+    with pytest.raises(InputError) as caught:
+        Recipe.from_dict(values)
+    assert sentence in str(caught.value)
+
+
+def test_bad_files_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"recipe '.*none\.toml' cannot be read"):
+        Recipe.from_toml(tmp_path / "none.toml")
+    path = tmp_path / "bad.toml"
+    path.write_text("= 3")
+    with pytest.raises(InputError, match=r"recipe '.*bad\.toml' is not TOML"):
+        Recipe.from_toml(path)
+    path.write_text("[roles.bias]")
+    with pytest.raises(InputError, match=r"recipe '.*bad\.toml': unknown role 'bias'"):
+        Recipe.from_toml(path)
+
+
+def test_unknown_name_lists_the_recipes():
+    with pytest.raises(InputError, match="unknown recipe 'fp4': allowed are e5m2-nearest, e5m2-sr"):
+        Recipe.named("fp4")
