@@ -36,9 +36,9 @@ class Array:
         """Return the role of an operand of the forward pass."""
         return "weight" if self.weights.is_weight(tensor) else "activation"
 
-    def layer(self, name: str, *operands: torch.Tensor) -> str:
-        """Return the layer that owns the first weight among the operands, else `name`."""
-        owners = (self.weights.layer(operand) for operand in operands)
+    def layer(self, name: str, *operands: torch.Tensor | None) -> str:
+        """Return the layer that owns the first parameter among the operands, else `name`."""
+        owners = (self.weights.layer(operand) for operand in operands if operand is not None)
         return next((owner for owner in owners if owner is not None), name)
 
     def quantize(self, tensor: torch.Tensor, role: str, layer: str) -> torch.Tensor:

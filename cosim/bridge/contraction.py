@@ -35,7 +35,7 @@ def contract(
     ----------
     array : Array
     name : str
-        The layer, where neither operand is a weight of the model.
+        The layer, where no operand is a parameter of the model.
     a, b : torch.Tensor of float32
     a_labels, b_labels : sequence
         A label for each dimension; none twice in one operand.
@@ -48,7 +48,7 @@ def contract(
         Of the operands; by default, parameters of a module and their views are weights.
     """
     roles = roles or (array.role(a), array.role(b))
-    layer = array.layer(name, a, b)
+    layer = array.layer(name, a, b, c)
     a_labels, b_labels = list(a_labels), list(b_labels)
     a, a_labels = _sum_out(a, a_labels, {*b_labels, *out_labels})
     b, b_labels = _sum_out(b, b_labels, {*a_labels, *out_labels})

@@ -46,7 +46,7 @@ def conv(
     require(min(kernel) > 0 and min(axis.outputs for axis in axes) > 0)
     require(bias is None or bias.shape == weight.shape[:1])
     roles = (array.role(input), "weight")
-    layer = array.layer(name, input, weight)
+    layer = array.layer(name, input, weight, bias)
     codes = array.quantize(x, roles[0], layer), array.quantize(weight, roles[1], layer)
     result = Convolution.apply(array, layer, roles, axes, groups, *codes, x, weight, bias)
     return result if input.dim() == dims + 2 else result.squeeze(0)

@@ -15,14 +15,12 @@ from torch.overrides import TorchFunctionMode, resolve_name
 
 from cosim.bridge.array import Array
 from cosim.bridge.functions import COMPOSITE, NOT_OFFLOADED, OFFLOADED
-from cosim.bridge.recipe import Recipe
+from cosim.bridge.recipe import DEFAULT_RECIPE, Recipe
 from cosim.bridge.statistics import Statistics
 from cosim.bridge.unsupported import UnsupportedError
 from cosim.bridge.watch import Watch
 from cosim.bridge.weights import Weights
 from pysim import Engine, InputError
-
-DEFAULT_RECIPE = "e5m2-sr"
 
 _active = threading.local()
 
@@ -87,7 +85,8 @@ def offload(
 
     Every function of torch that multiplies matrices, called by this thread within the context,
     runs on the array: the model's and any other, such as a criterion's, because a functional call
-    does not tell whose it is. The backward pass may run within the context or after it; only what
+    does not tell whose it is. (Keep the step of an optimiser that multiplies matrices, such as
+    LBFGS, outside.) The backward pass may run within the context or after it; only what
     it computes anew, as under a checkpoint, needs the context.
 
     In the forward pass operands have the roles weight (parameters and their views, and whatever
@@ -161,8 +160,10 @@ class _FunctionMode(TorchFunctionMode):
         if name in OFFLOADED:
             try:
                 return self._offload(OFFLOADED[name], name, args, kwargs)
-            except UnsupportedError as reason:
-                return self._run_listed(func, args, kwargs, str(reason))
+            except UnsupportedError as error:
+                reason = str(error)
+            # Outside of the handler, so that PyTorch's own error is not shown as a second one.
+            return self._run_listed(func, args, kwargs, reason)
         if name in NOT_OFFLOADED:
             return self._run_listed(func, args, kwargs)
         if name in COMPOSITE:

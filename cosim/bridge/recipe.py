@@ -12,6 +12,8 @@ from pysim.formats import OPERAND_FORMATS, OUTPUT_FORMATS, FloatFormat
 ROLES = ("weight", "activation", "error", "gradient")
 """What a tensor is to a training step: parameter, forward result, backward result, update."""
 
+DEFAULT_RECIPE = "e5m2-sr"
+
 DEFAULT_LOSS_SCALE = 1024.0
 """Errors of a mean loss start near one over the batch size and shrink from layer to layer, while
 E5M2 ends at 2**-16. Ten binades up, numbers down to 2**-26 survive, and those above 1 / batch

@@ -58,8 +58,8 @@ Counts = TypeVar("Counts", RoleCounts, KindCounts)
 class Statistics:
     """Counts of a session, by layer.
 
-    A layer is the path of the module that owns the weight, such as ``"encoder.0.linear1"``, or the
-    name of the function where no operand is a weight, such as ``"matmul"``.
+    A layer is the path of the module that owns the weight or bias, such as ``"encoder.0.linear1"``,
+    or the name of the function where no operand is a parameter, such as ``"matmul"``.
     """
 
     def __init__(self) -> None:

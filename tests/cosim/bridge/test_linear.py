@@ -85,6 +85,15 @@ def test_input_that_needs_no_gradient_has_no_dgrad(engine):
     assert session.statistics.kinds["wgrad"].gemms == 1
 
 
+def test_computed_weight_is_a_weight_of_its_layer(engine):
+    layer = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)))
+    with offload(layer, engine) as session:
+        layer(torch.randn(2, 4)).square().sum().backward()
+    assert list(session.statistics.layers) == ["0"]
+    assert session.statistics.kinds["wgrad"].gemms == 1
+    assert session.statistics.roles["gradient"].elements == 12
+
+
 class TestWeightCodes:
     """A weight is converted once until it changes, whichever way it changes."""
 

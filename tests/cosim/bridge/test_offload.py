@@ -238,6 +238,7 @@ def test_errors_are_those_of_torch(engine):
     with offload(nn.Module(), engine) as session, pytest.raises(RuntimeError) as got:
         torch.ones(2, 3) @ torch.ones(2, 3)
     assert str(got.value) == str(wanted.value)
+    assert got.value.__context__ is None
     assert session.not_offloaded == {}
 
 
