@@ -1,4 +1,4 @@
-// The kernels in AVX2 and FMA: 16 registers of 8 numbers.
+// The kernels in AVX2, FMA, and F16C: 16 registers of 8 numbers.
 #if defined(__x86_64__)
 #include <cstring>
 #include <memory>
@@ -8,7 +8,7 @@
 #include "environment.h"
 #include "kernels.h"
 
-#pragma GCC target("avx2,fma")
+#pragma GCC target("avx2,fma,f16c")
 #include <immintrin.h>
 
 namespace fast::avx2 {
@@ -19,8 +19,12 @@ constexpr int TILE_VECTORS = 2;
 
 #include "vectors.h"
 
-static inline U32 widen(Bytes codes) {
-    return (U32)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)codes));
+static inline Halves widen(Bytes codes) {
+    return (Halves)_mm_cvtepu8_epi16(_mm_cvtsi64_si128((int64_t)codes));
+}
+
+static inline F32 half_to_float(Halves halves) {
+    return (F32)_mm256_cvtph_ps((__m128i)halves);
 }
 
 // Numbers that fit the narrower type. Packing works on halves of 128 bits; a permutation joins them.
@@ -55,10 +59,11 @@ static inline F32 multiply_add(F32 x, F32 y, F32 sum) {
 
 #include "convert.h"
 #include "decode.h"
+#include "transpose.h"
 #include "gemm.h"
 
 }  // namespace fast::avx2
 
-const fast::Kernels fast::avx2_kernels = {avx2::gemm, avx2::convert, avx2::draw, avx2::TILE_ROWS,
-                                            avx2::TILE_COLUMNS};
+const fast::Kernels fast::avx2_kernels = {
+    avx2::gemm, avx2::convert, avx2::draw, avx2::TILE_ROWS, avx2::TILE_COLUMNS};
 #endif

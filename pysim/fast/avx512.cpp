@@ -19,8 +19,12 @@ constexpr int TILE_VECTORS = 2;
 
 #include "vectors.h"
 
-static inline U32 widen(Bytes codes) {
-    return (U32)_mm512_cvtepu8_epi32((__m128i)codes);
+static inline Halves widen(Bytes codes) {
+    return (Halves)_mm256_cvtepu8_epi16((__m128i)codes);
+}
+
+static inline F32 half_to_float(Halves halves) {
+    return (F32)_mm512_cvtph_ps((__m256i)halves);
 }
 
 // The low bits of each number.
@@ -49,10 +53,11 @@ static inline F32 multiply_add(F32 x, F32 y, F32 sum) {
 
 #include "convert.h"
 #include "decode.h"
+#include "transpose.h"
 #include "gemm.h"
 
 }  // namespace fast::avx512
 
-const fast::Kernels fast::avx512_kernels = {avx512::gemm, avx512::convert, avx512::draw, avx512::TILE_ROWS,
-                                            avx512::TILE_COLUMNS};
+const fast::Kernels fast::avx512_kernels = {
+    avx512::gemm, avx512::convert, avx512::draw, avx512::TILE_ROWS, avx512::TILE_COLUMNS};
 #endif

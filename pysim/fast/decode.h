@@ -1,23 +1,28 @@
-// FP8 codes to FP32. Included inside the namespace of an instruction set, after vectors.h.
+// FP8 codes to FP32. Included inside the namespace of an instruction set, after vectors.h. The set
+// has defined `widen` and `half_to_float`.
 
-// FP32 bits of FP8 codes. Raises no floating-point exception, whatever the codes.
-static inline U32 decode(Bytes codes, const Format& f) {
-    U32 code = widen(codes);
-    U32 magnitude = code & 0x7F;
-    U32 normal = (magnitude << (23 - f.fraction_bits)) + ((uint32_t)(f.min_field - 1) << 23);
-    // Unit in the last place of a subnormal; multiplying by a power of two is exact.
-    uint32_t unit_bits = (uint32_t)(f.min_field - f.fraction_bits) << 23;
-    float unit;
-    std::memcpy(&unit, &unit_bits, sizeof unit);
-    F32 scaled = __builtin_convertvector((S32)magnitude, F32) * unit;
-    U32 bits = select(magnitude < (1u << f.fraction_bits), (U32)scaled, normal);
-    U32 infinity = INFINITY_BITS - (U32){};
-    U32 nan = CANONICAL_NAN - (U32){};
-    bits = select(magnitude > f.max_code, select(magnitude == f.infinity_code, infinity, nan), bits);
-    return bits | (code & 0x80) << 24;
-}
+typedef int16_t S16 __attribute__((vector_size(2 * LANES)));
 
-// Every NaN the canonical one. In integers: a comparison of a signalling NaN would raise `invalid`.
-static inline U32 canonical(U32 bits) {
-    return select((bits & 0x7FFFFFFF) > INFINITY_BITS, CANONICAL_NAN - (U32){}, bits);
+// How the codes of a format become FP16: the sign stays on top, the magnitude moves into place.
+struct Decoding {
+    int shift;
+    Halves mask, last;
+    F32 scale;
+
+    explicit Decoding(const Format& f) : shift(f.fraction_bits - 2) {
+        constexpr int HALF_MIN_FIELD = 127 - 14;
+        uint32_t last_number = f.infinity_code <= 0x7F ? f.infinity_code : f.max_code;
+        mask = (uint16_t)(0x8000 | 0x7F00 >> shift) - (Halves){};
+        last = (uint16_t)(last_number << (8 - shift)) - (Halves){};
+        scale = (float)(1 << (f.min_field - HALF_MIN_FIELD)) - (F32){};
+    }
+};
+
+// FP32 numbers of FP8 codes. Raises no flag, whatever the codes: every step is exact, and what lies
+// beyond the last number becomes a quiet NaN first.
+static inline F32 decode(Bytes codes, const Decoding& d) {
+    Halves half = (Halves)((S16)(widen(codes) << 8) >> d.shift) & d.mask;
+    Halves magnitude = half & 0x7FFF;
+    half |= (Halves)(magnitude > d.last) & 0x7E00;
+    return half_to_float(half) * d.scale;
 }

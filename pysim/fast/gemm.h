@@ -1,5 +1,6 @@
 // The GEMM: one fused multiply-add a step, k ascending, on register tiles.
-// Included inside the namespace of an instruction set, after decode.h. The set has defined
+// Included inside the namespace of an instruction set, after decode.h and
+// transpose.h. The set has defined
 // TILE_ROWS and TILE_VECTORS (the register tile), and `multiply_add`.
 //
 // Every FP8 product is exact in FP32, so the one rounding of a fused multiply-add is that of the
@@ -17,6 +18,7 @@ constexpr int BLOCK_COLUMNS = 512;
 constexpr int ROW_STRIDE = BLOCK_K + 16;
 
 struct Scratch {
+    alignas(64) uint8_t codes[BLOCK_K * (TILE_COLUMNS > 16 ? TILE_COLUMNS : 16)];
     alignas(64) float a[TILE_ROWS * ROW_STRIDE];
     alignas(64) float b[BLOCK_K * BLOCK_COLUMNS];
 };
@@ -27,6 +29,11 @@ struct Accumulators {
     float* store;
     ptrdiff_t stride;
 };
+
+// Every NaN the canonical one. In integers: a comparison of a signalling NaN would raise `invalid`.
+static inline U32 canonical(U32 bits) {
+    return select((bits & 0x7FFFFFFF) > INFINITY_BITS, CANONICAL_NAN - (U32){}, bits);
+}
 
 template <int rows, int vectors>
 __attribute__((noinline)) static void multiply_tile(const float* a, const float* b, int64_t depth,
@@ -91,32 +98,48 @@ static void multiply_edge(MultiplyTile multiply, const float* a, const float* b,
 }
 
 // Decode `count` successive codes of a row.
-static void decode_row(const uint8_t* codes, int64_t count, const Format& format, float* out) {
+static inline void decode_row(const uint8_t* codes, int64_t count, const Decoding& d, float* out) {
     int64_t i = 0;
-    for (; i + LANES <= count; i += LANES) store(out + i, decode(load<Bytes>(codes + i), format));
+    for (; i + LANES <= count; i += LANES) store(out + i, decode(load<Bytes>(codes + i), d));
     if (i < count) {
         uint8_t tail[LANES] = {};
         std::memcpy(tail, codes + i, count - i);
-        U32 bits = decode(load<Bytes>(tail), format);
-        std::memcpy(out + i, &bits, (count - i) * sizeof(float));
+        F32 numbers = decode(load<Bytes>(tail), d);
+        std::memcpy(out + i, &numbers, (count - i) * sizeof(float));
     }
 }
 
 static void pack_a(const Codes& a, int64_t top, int rows, int64_t first, int64_t depth,
-                   float* packed) {
+                   Scratch& scratch) {
+    const Decoding decoding(*a.format);
+    const uint8_t* from = a.data + top * a.row_stride + first * a.column_stride;
+    ptrdiff_t stride = a.row_stride;
+    if (a.column_stride != 1) {
+        transpose(from, a.column_stride, depth, rows, a.end, scratch.codes, BLOCK_K);
+        from = scratch.codes;
+        stride = BLOCK_K;
+    }
     for (int i = 0; i < rows; i++) {
-        const uint8_t* row = a.data + (top + i) * a.row_stride + first;
-        decode_row(row, depth, *a.format, packed + i * ROW_STRIDE);
+        decode_row(from + i * stride, depth, decoding, scratch.a + i * ROW_STRIDE);
     }
 }
 
 // Panels of TILE_COLUMNS columns, one after the other, each [depth, TILE_COLUMNS].
 static void pack_b(const Codes& b, int64_t first, int64_t depth, int64_t left, int64_t columns,
-                   float* packed) {
+                   Scratch& scratch) {
+    const Decoding decoding(*b.format);
+    float* packed = scratch.b;
     for (int64_t j = 0; j < columns; j += TILE_COLUMNS) {
         int64_t width = smaller(TILE_COLUMNS, columns - j);
+        const uint8_t* from = b.data + first * b.row_stride + (left + j) * b.column_stride;
+        ptrdiff_t stride = b.row_stride;
+        if (b.column_stride != 1) {
+            transpose(from, b.column_stride, width, depth, b.end, scratch.codes, TILE_COLUMNS);
+            from = scratch.codes;
+            stride = TILE_COLUMNS;
+        }
         for (int64_t k = 0; k < depth; k++, packed += TILE_COLUMNS) {
-            decode_row(b.data + (first + k) * b.row_stride + left + j, width, *b.format, packed);
+            decode_row(from + k * stride, width, decoding, packed);
             for (int64_t pad = width; pad < TILE_COLUMNS; pad++) {
                 std::memcpy(packed + pad, &CANONICAL_NAN, sizeof(float));
             }
@@ -131,10 +154,10 @@ __attribute__((noinline)) static void multiply_block(const Gemm& g, const Block&
         for (int64_t first = 0; first == 0 || first < g.k; first += BLOCK_K) {
             int64_t depth = smaller(BLOCK_K, g.k - first);
             const float* accumulators = first ? g.out : g.c;
-            pack_b(g.b, first, depth, left, columns, scratch.b);
+            pack_b(g.b, first, depth, left, columns, scratch);
             for (int64_t top = block.top; top < block.bottom; top += TILE_ROWS) {
                 int rows = (int)smaller(TILE_ROWS, block.bottom - top);
-                pack_a(g.a, top, rows, first, depth, scratch.a);
+                pack_a(g.a, top, rows, first, depth, scratch);
                 for (int64_t j = 0; j < columns; j += TILE_COLUMNS) {
                     int width = (int)smaller(TILE_COLUMNS, columns - j);
                     int64_t corner = top * g.n + left + j;

@@ -139,7 +139,8 @@ extern "C" {
 // Index of the widest instruction set of this processor.
 int fast_best_instructions() {
 #if defined(__x86_64__)
-    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                __builtin_cpu_supports("f16c");
     bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     return avx2 && avx512 ? 2 : avx2 ? 1 : 0;
@@ -152,8 +153,10 @@ unsigned fast_gemm(int instructions, int threads, const uint8_t* a, int64_t a_ro
                    int64_t a_column_stride, const fast::Format* a_format, const uint8_t* b,
                    int64_t b_row_stride, int64_t b_column_stride, const fast::Format* b_format,
                    const float* c, float* out, int64_t m, int64_t n, int64_t k) {
-    fast::Gemm g = {{a, a_row_stride, a_column_stride, a_format},
-                    {b, b_row_stride, b_column_stride, b_format},
+    const uint8_t* a_end = a + (m - 1) * a_row_stride + (k - 1) * a_column_stride + 1;
+    const uint8_t* b_end = b + (k - 1) * b_row_stride + (n - 1) * b_column_stride + 1;
+    fast::Gemm g = {{a, a_end, a_row_stride, a_column_stride, a_format},
+                    {b, b_end, b_row_stride, b_column_stride, b_format},
                     c, out, m, n, k};
     return fast::gemm(*fast::by_instructions[instructions], threads, g);
 }

@@ -24,9 +24,10 @@ struct Format {
     uint32_t nan_code;
 };
 
-// A matrix of FP8 codes; strides in bytes.
+// A matrix of FP8 codes; strides in bytes, one of them 1. The last code lies just before `end`.
 struct Codes {
     const uint8_t* data;
+    const uint8_t* end;
     ptrdiff_t row_stride;
     ptrdiff_t column_stride;
     const Format* format;

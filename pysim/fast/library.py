@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from pysim.convert import ROUNDINGS, Rounding
-from pysim.formats import FloatFormat
+from pysim.formats import OPERAND_FORMATS, FloatFormat
 from pysim.lfsr import TAPS
 from pysim.native import build_library
 
@@ -113,3 +113,7 @@ def lfsr_structure(width: int, random_bits: int) -> Lfsr:
     """Return a register as the kernels want it: its highest tap first."""
     taps = sorted(TAPS[width], reverse=True)
     return Lfsr(width, (ctypes.c_int32 * 3)(*taps), random_bits)
+
+
+OPERANDS = {fmt.name: ctypes.addressof(format_structure(fmt)) for fmt in OPERAND_FORMATS}
+"""Addresses of the operand formats, by name; the cache keeps the structures alive."""

@@ -13,10 +13,6 @@ constexpr int LANES = 4;
 
 #include "vectors.h"
 
-static inline U32 widen(Bytes codes) {
-    return __builtin_convertvector(codes, U32);
-}
-
 template <class Narrow, class Wide>
 static inline Narrow narrow(Wide numbers) {
     return __builtin_convertvector(numbers, Narrow);
@@ -34,14 +30,22 @@ static inline F32 multiply_add(F32 x, F32 y, F32 sum) {
 }
 
 #include "convert.h"
-#include "decode.h"
 
-static float decode_one(uint8_t code, const Format& format) {
-    Bytes codes = {code};
-    uint32_t bits = decode(codes, format)[0];
-    float value;
-    std::memcpy(&value, &bits, sizeof value);
-    return value;
+static float decode(uint8_t code, const Format& f) {
+    uint32_t magnitude = code & 0x7F, sign = code & 0x80 ? 0x80000000u : 0, bits;
+    if (magnitude > f.max_code) {
+        bits = magnitude == f.infinity_code ? INFINITY_BITS : CANONICAL_NAN;
+    } else if (magnitude >> f.fraction_bits == 0) {
+        float unit = std::ldexp(1.0f, f.min_field - 127 - f.fraction_bits);
+        float number = (float)magnitude * unit;
+        std::memcpy(&bits, &number, sizeof bits);
+    } else {
+        bits = (magnitude << (23 - f.fraction_bits)) + ((uint32_t)(f.min_field - 1) << 23);
+    }
+    bits |= sign;
+    float number;
+    std::memcpy(&number, &bits, sizeof number);
+    return number;
 }
 
 // One step for a row of accumulators; the flags are worked out as `pysim.golden` does.
@@ -73,8 +77,8 @@ __attribute__((noinline)) static unsigned accumulate(const Gemm& g, const Block&
     int64_t columns = block.right - block.left;
     float tables[2][256];
     for (int code = 0; code < 256; code++) {
-        tables[0][code] = decode_one((uint8_t)code, *g.a.format);
-        tables[1][code] = decode_one((uint8_t)code, *g.b.format);
+        tables[0][code] = decode((uint8_t)code, *g.a.format);
+        tables[1][code] = decode((uint8_t)code, *g.b.format);
     }
     std::vector<float> row(columns);
     unsigned flags = 0;
@@ -110,5 +114,5 @@ static unsigned gemm(const Gemm& g, const Block& block) {
 
 }  // namespace fast::portable
 
-const fast::Kernels fast::portable_kernels = {portable::gemm, portable::convert, portable::draw, 1,
-                                              64};
+const fast::Kernels fast::portable_kernels = {
+    portable::gemm, portable::convert, portable::draw, 1, 64};

@@ -1,6 +1,6 @@
 // Vector types and the arithmetic that GCC's vector extensions spell alike on every machine.
 // Included inside the namespace of an instruction set, which has defined LANES (of 32 bits), and
-// goes on to define `widen` and `narrow`: GCC 12 takes its own conversions of vectors apart.
+// goes on to define `narrow` and `widen`: GCC 12 takes its own conversions of vectors apart.
 
 typedef uint32_t U32 __attribute__((vector_size(4 * LANES)));
 typedef int32_t S32 __attribute__((vector_size(4 * LANES)));

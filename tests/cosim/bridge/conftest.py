@@ -8,8 +8,11 @@ import torch
 from cosim.bridge import Recipe, RoleSpec
 from pysim import ArrayConfig, GoldenEngine, Rounding, convert, decode
 
-EXACT = replace(Recipe.named("e5m2-nearest"), gradient=RoleSpec("fp32"))
-"""Deterministic, and gradients as the accumulators hold them: comparable with a reference."""
+EXACT = replace(Recipe.named("e5m2-nearest"), weight=RoleSpec("e4m3"), gradient=RoleSpec("fp32"))
+"""Deterministic, and gradients as the accumulators hold them: comparable with a reference.
+
+Weights have a format of their own, so that no other role can be taken for theirs.
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +28,12 @@ def engine():
 @pytest.fixture
 def exact():
     return EXACT
+
+
+@pytest.fixture
+def exact_errors():
+    """As `exact`, but the role with a format of its own is the error."""
+    return replace(EXACT, weight=RoleSpec("e5m2"), error=RoleSpec("e4m3"))
 
 
 class Oracle:
