@@ -6,13 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-SAMPLES = 64
-"""Values that stand for a parameter where its version does not tell of a change."""
-
 
 @dataclass(frozen=True)
 class _Entry:
-    state: tuple
+    patterns: torch.Tensor
     codes: torch.Tensor
 
 
@@ -45,9 +42,8 @@ class Weights:
     ) -> torch.Tensor:
         """Return the codes of a weight: kept ones if its values are the same as then.
 
-        Views of one parameter share its codes. A change is known by the parameter's version and
-        address. Writing through ``parameter.data`` changes neither, so a sample of the values is
-        compared as well; a change that spares all of the sample goes unseen.
+        Views of one parameter share its codes. The values themselves are compared, bit for bit:
+        PyTorch's version counter does not count what is written through ``parameter.data``.
 
         Parameters
         ----------
@@ -59,10 +55,10 @@ class Weights:
         known = id(owner) in self._layers and owner.dtype == tensor.dtype
         if not (known and owner.is_contiguous()):
             return convert(tensor)
-        state = (owner._version, owner.data_ptr(), owner.shape, _sample(owner))
+        patterns = owner.detach().view(torch.int32)
         entry = self._entries.get(id(owner))
-        if entry is None or entry.state != state:
-            entry = self._entries[id(owner)] = _Entry(state, convert(owner))
+        if entry is None or not torch.equal(entry.patterns, patterns):
+            entry = self._entries[id(owner)] = _Entry(patterns.clone(), convert(owner))
         if tensor is owner:
             return entry.codes
         offset = tensor.storage_offset() - owner.storage_offset()
@@ -71,8 +67,3 @@ class Weights:
 
 def _owner(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor._base is None else tensor._base
-
-
-def _sample(parameter: torch.Tensor) -> bytes:
-    flat = parameter.numpy(force=True).reshape(-1)
-    return flat[:: max(1, flat.size // SAMPLES)].tobytes()

@@ -131,6 +131,15 @@ class TestWeightCodes:
         with offload(layer, engine, exact):
             assert torch.equal(layer(x), changed)
 
+    def test_renewed_after_one_sign_changed_unseen_by_torch(self, engine):
+        layer = nn.Linear(1000, 3, bias=False)
+        nn.init.zeros_(layer.weight)
+        with offload(layer, engine) as session:
+            layer(torch.ones(1, 1000))
+            layer.weight.data[1, 777] = -0.0
+            layer(torch.ones(1, 1000))
+        assert self.conversions(session) == 6000
+
     def test_replaced_parameter_is_still_a_weight(self, engine):
         layer = nn.Linear(4, 3)
         with offload(layer, engine) as session:

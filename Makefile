@@ -1,0 +1,45 @@
+# Two commands matter: `make demo` and `make test`. Both make the virtual environment they need.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= out
+
+.PHONY: demo test test-long lint clean tools
+
+demo: $(VENV)/installed
+	$(BIN)/fp8cosim demo -o $(OUT)/demo
+
+test: lint
+	$(BIN)/pytest
+
+test-long: $(VENV)/installed
+	$(BIN)/fp8cosim compare --engine rtl --against golden --count 2000
+	$(BIN)/fp8cosim compare --engine fast --against golden --count 10000
+	$(BIN)/fp8cosim compare --engine fast --against rtl --count 1000
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+# `installed` is a stamp: pip runs again when the dependencies change.
+$(VENV)/installed: pyproject.toml | tools
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+tools:
+	@command -v $(PYTHON) >/dev/null || \
+		{ echo "Python is missing: install Debian's python3, or set PYTHON=..." >&2; exit 3; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is too old: Python 3.11 or newer is needed; set PYTHON=..." >&2; exit 3; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 3; }
+	@command -v g++ >/dev/null || \
+		{ echo "The C++ compiler is missing: apt-get install g++" >&2; exit 3; }
+	@command -v perl >/dev/null || \
+		{ echo "Perl, which Verilator is started by, is missing: apt-get install perl" >&2; exit 3; }
+
+clean:
+	rm -rf $(OUT) sim_build .pytest_cache .ruff_cache
