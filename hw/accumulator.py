@@ -12,10 +12,13 @@ from pysim.formats import FP32
 
 
 class MacFlags(data.Struct):
-    """What a step can raise; underflow is not among them, for subnormal sums are exact."""
+    """What a step can raise.
+
+    Neither underflow nor overflow is among them: subnormal sums are exact, and the largest product
+    is far below half a unit in the last place of the largest FP32 number.
+    """
 
     invalid: 1
-    overflow: 1
     inexact: 1
 
 
@@ -31,7 +34,7 @@ class AccumulatorAdder(Block):
 
     The accumulator may be any FP32 number, but a product is never tiny: it is zero or at least
     2**-32. A sum that involves one is therefore zero or a normal number, and a subnormal
-    accumulator matters to it only as a sticky bit.
+    accumulator matters to it only as a sticky bit. Nor is it ever huge, so finite sums stay finite.
 
     Members
     -------
@@ -108,20 +111,17 @@ class AccumulatorAdder(Block):
         last_place, guard, tail = normal[4], normal[3], normal[0:3].any()
 
         # A carry out of rounding counts the exponent field up.
-        magnitude = Signal(32)
+        magnitude = Signal(31)
         m.d.comb += magnitude.eq(
             Cat(normal[4:27], exponent) + (guard & (tail | last_place)),
         )
-        infinity = FP32.infinity_code
-        beyond = magnitude[23:32] >= infinity >> FP32.fraction_bits
 
         opposite_infinities = acc_infinite & product.infinite & subtract
         finite = ~special & ~product.nan & ~product.infinite
         added = finite & ~product.zero
         m.d.comb += [
             self.flags.invalid.eq(~acc_nan & (product.invalid | opposite_infinities)),
-            self.flags.overflow.eq(added & raw.any() & beyond),
-            self.flags.inexact.eq(added & raw.any() & (guard | tail | beyond)),
+            self.flags.inexact.eq(added & (guard | tail)),
         ]
 
         with m.If(acc_nan | product.nan | opposite_infinities):
@@ -129,7 +129,7 @@ class AccumulatorAdder(Block):
         with m.Elif(acc_infinite):
             m.d.comb += self.total.eq(self.accumulator)
         with m.Elif(product.infinite):
-            m.d.comb += self.total.eq(Cat(Const(infinity, 31), product.sign))
+            m.d.comb += self.total.eq(Cat(Const(FP32.infinity_code, 31), product.sign))
         with m.Elif(product.zero):
             # Of two zeros, the sum is minus zero only if both are.
             acc_zero = ~self.accumulator[0:31].any()
@@ -137,8 +137,6 @@ class AccumulatorAdder(Block):
             m.d.comb += self.total.eq(Cat(self.accumulator[0:31], total_sign))
         with m.Elif(~raw.any()):
             m.d.comb += self.total.eq(0)
-        with m.Elif(beyond):
-            m.d.comb += self.total.eq(Cat(Const(infinity, 31), larger_sign))
         with m.Else():
-            m.d.comb += self.total.eq(Cat(magnitude[0:31], larger_sign))
+            m.d.comb += self.total.eq(Cat(magnitude, larger_sign))
         return m

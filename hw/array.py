@@ -152,7 +152,7 @@ class MacArray(Block):
             with m.If(control.accept):
                 m.d.sync += result.keep[j].eq(used)
             steps = accumulator.flags
-            from_steps = Cat(steps.invalid, steps.overflow, 0, steps.inexact)
+            from_steps = Cat(steps.invalid, Const(0, 2), steps.inexact)
             collect = column.accept & ~control.bypass
             raised = raised | column.flags.as_value() | Mux(collect, from_steps, 0)
             states.append(column.state)

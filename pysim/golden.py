@@ -80,9 +80,9 @@ def accumulate(request: GemmRequest) -> tuple[np.ndarray, Flags]:
     """Return the accumulators after the last step, float32 [M, N], and their flags.
 
     Every step is ``accumulator = round(accumulator + a * b)`` with k ascending. The product is
-    exact in float32, so the addition is the only rounding. (With finite operands and without C the
-    sum stays a multiple of 2**-32, so it never becomes subnormal; and none ever underflows: the
-    sum of two float32 numbers is exact wherever it is subnormal.)
+    exact in float32, so the addition is the only rounding. It never underflows, for the sum of two
+    float32 numbers is exact wherever it is subnormal; and never overflows, for no product reaches
+    half a unit in the last place of the largest float32 number.
     """
     m, n, k = request.shape
     a = decode(request.a, request.a_format)
@@ -92,7 +92,7 @@ def accumulate(request: GemmRequest) -> tuple[np.ndarray, Flags]:
     else:
         accumulator = np.array(request.c, dtype=np.float32)
 
-    invalid = overflow = inexact = False
+    invalid = inexact = False
     with np.errstate(all="ignore"):
         for step in range(k):
             column, row = a[:, step, None], b[None, step, :]
@@ -102,16 +102,15 @@ def accumulate(request: GemmRequest) -> tuple[np.ndarray, Flags]:
             quiet = np.isnan(column) | np.isnan(row) | np.isnan(accumulator)
             invalid |= bool((np.isnan(total) & ~quiet).any())
             finite = np.isfinite(accumulator) & np.isfinite(product)
-            overflow |= bool((np.isinf(total) & finite).any())
             error = _rounding_error(accumulator, product, total)
             inexact |= bool(((error != 0) & finite).any())
 
             accumulator = total
-    return canonical(accumulator), Flags(invalid, overflow, False, inexact)
+    return canonical(accumulator), Flags(invalid=invalid, inexact=inexact)
 
 
 def _rounding_error(x: np.ndarray, y: np.ndarray, total: np.ndarray) -> np.ndarray:
-    """What ``total = round(x + y)`` lost: exact by Knuth's TwoSum, NaN if the sum overflowed."""
+    """What ``total = round(x + y)`` lost: exact by Knuth's TwoSum."""
     virtual_y = total - x
     virtual_x = total - virtual_y
     return (x - virtual_x) + (y - virtual_y)

@@ -146,7 +146,7 @@ def _streamable(codes: np.ndarray) -> np.ndarray:
 def _address(array: np.ndarray) -> int:
     try:
         # A quarter of the time that `array.ctypes` takes, which counts in a small GEMM.
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError):  # read-only, transposed, or empty
         return array.ctypes.data
 

@@ -1,9 +1,8 @@
 """The build cache: one build whoever asks, and none left half done."""
 
 import ctypes
-import multiprocessing
-import os
-import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -68,37 +67,48 @@ def test_cache_that_cannot_be_written(tmp_path, monkeypatch):
         native.cached("entry", ["key"], lambda folder: None)
 
 
-def _slow_entry(marks):
-    def make(folder):
-        (marks / f"{os.getpid()}").touch()
-        (folder / "part").touch()
-        time.sleep(0.5)
-        (folder / "whole").touch()
+SLOW_BUILD = """
+import os, sys, time
+from pathlib import Path
+from pysim import native
 
-    return native.cached("slow", ["key"], make)
+marks = Path(sys.argv[1])
+
+def make(folder):
+    (marks / str(os.getpid())).touch()
+    (folder / "part").touch()
+    time.sleep(0.5)
+    (folder / "whole").touch()
+
+sys.exit(not (native.cached("slow", ["key"], make) / "whole").exists())
+"""
 
 
-def _entry_is_whole(marks):
-    return (_slow_entry(marks) / "whole").exists()
+@pytest.fixture
+def marks(tmp_path):
+    """A folder with a file for each process that began to build."""
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    return folder
 
 
-def test_two_processes_build_once(tmp_path):
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        assert pool.map(_entry_is_whole, [marks, marks], chunksize=1) == [True, True]
+def start_slow_build(marks):
+    return subprocess.Popen([sys.executable, "-c", SLOW_BUILD, str(marks)])
+
+
+def test_two_processes_build_once(marks):
+    builders = [start_slow_build(marks) for _ in range(2)]
+    assert [builder.wait(60) for builder in builders] == [0, 0]
     assert len(list(marks.iterdir())) == 1
 
 
-def test_killed_build_recovers(tmp_path, cache):
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    builder = multiprocessing.get_context("spawn").Process(target=_slow_entry, args=(marks,))
-    builder.start()
+def test_killed_build_recovers(marks, cache):
+    builder = start_slow_build(marks)
     while not list(marks.iterdir()):
+        assert builder.poll() is None
         time.sleep(0.01)
-    os.kill(builder.pid, signal.SIGKILL)
-    builder.join()
+    builder.kill()
+    builder.wait()
     assert list(cache.glob(".slow*.tmp"))
-    assert _entry_is_whole(marks)
+    assert start_slow_build(marks).wait(60) == 0
     assert not list(cache.glob(".slow*.tmp"))
