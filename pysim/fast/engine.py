@@ -146,7 +146,8 @@ def _streamable(codes: np.ndarray) -> np.ndarray:
 def _address(array: np.ndarray) -> int:
     try:
         # A quarter of the time that `array.ctypes` takes, which counts in a small GEMM.
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # pyright: ignore[reportArgumentType]
+        buffer = ctypes.c_char.from_buffer(array)  # pyright: ignore[reportArgumentType]
+        return ctypes.addressof(buffer)
     except (TypeError, ValueError):  # read-only, transposed, or empty
         return array.ctypes.data
 
