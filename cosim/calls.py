@@ -1,13 +1,13 @@
 """One call of an engine as a thing of its own: run it, save it, load it, compare outcomes."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cosim.files import make_folder, replacing
 from pysim import ArrayConfig, Engine, Flags, InputError
 
 FORMAT_VERSION = 1
@@ -135,11 +135,9 @@ class Mismatch:
             header[side] = {"flags": asdict(outcome.flags), "cycles": outcome.cycles}
             arrays[f"{side}_values"] = outcome.values
             arrays[f"{side}_random_state"] = outcome.random_state
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        with temporary.open("wb") as file:
+        make_folder(path.parent)
+        with replacing(path) as file:
             np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
-        temporary.rename(path)
 
     @classmethod
     def load(cls, path: Path) -> "Mismatch":

@@ -102,6 +102,25 @@ class Statistics:
             },
         }
 
+    @classmethod
+    def from_dict(cls, values: dict) -> "Statistics":
+        """Return what `to_dict` told of."""
+        statistics = cls()
+        for layer, entries in values["layers"].items():
+            for name, counts in entries.items():
+                if name in ROLES:
+                    statistics._roles[layer, name] = RoleCounts(**counts)
+                else:
+                    statistics._kinds[layer, name] = KindCounts(**counts)
+        return statistics
+
+    def add(self, other: "Statistics") -> None:
+        """Count everything that `other` counted, too."""
+        for key, roles in other._roles.items():
+            _accumulate(self._roles.setdefault(key, RoleCounts()), roles)
+        for key, kinds in other._kinds.items():
+            _accumulate(self._kinds.setdefault(key, KindCounts()), kinds)
+
     def count_conversion(
         self,
         layer: str,
@@ -173,6 +192,10 @@ def _total(make: type[Counts], entries: dict[tuple[str, str], Counts], wanted: s
     total = make()
     for (_, name), counts in entries.items():
         if name == wanted:
-            for field in fields(total):
-                setattr(total, field.name, getattr(total, field.name) + getattr(counts, field.name))
+            _accumulate(total, counts)
     return total
+
+
+def _accumulate(total: Counts, counts: Counts) -> None:
+    for field in fields(total):
+        setattr(total, field.name, getattr(total, field.name) + getattr(counts, field.name))

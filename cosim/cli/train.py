@@ -1,0 +1,200 @@
+"""`fp8cosim train`: training through the array beside an FP32 twin."""
+
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import progress
+
+from cosim.cli.app import Json, app, console, finish
+from cosim.cli.options import Cols, ConfigFile, Rows, array_config
+from cosim.errors import CheckFailedError
+from pysim import InputError
+
+if TYPE_CHECKING:
+    from cosim.training import Progress, Result, TrainingSettings
+
+
+@app.command()
+def train(
+    model: Annotated[str | None, typer.Option(help="mlp or cnn.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="golden, fast, rtl, or fp32; fast by default.")
+    ] = None,
+    simulator: Annotated[
+        str | None, typer.Option(help="Of the engine rtl; its usual one without this.")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Name of a recipe, or a TOML file with one.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps; the model's own by default.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Examples of a step.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--lr", help="Learning rate; the model's own by default.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of weights, order of examples, and rounding.")
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Train this many times, with seeds from --seed on.")
+    ] = 1,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Fail if the mean test accuracy lies more percentage points below FP32's.",
+        ),
+    ] = None,
+    rows: Rows = None,
+    cols: Cols = None,
+    config: ConfigFile = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the run in this folder.", metavar="DIR")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of the run.", metavar="DIR")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a model on an engine, with its FP32 twin beside it; write metrics and a report."""
+    if resume is not None:
+        fixed = {
+            "--model": model,
+            "--recipe": recipe,
+            "--batch": batch,
+            "--lr": learning_rate,
+            "--seed": seed,
+            "--rows": rows,
+            "--cols": cols,
+            "--config": config,
+            "--output": output,
+            "--seeds": None if seeds == 1 else seeds,
+        }
+        for option, value in fixed.items():
+            if value is not None:
+                raise InputError(f"{option} is fixed by the run that --resume goes on with")
+        results = [_resume(resume, engine, simulator, steps)]
+    else:
+        from cosim.bridge.recipe import DEFAULT_RECIPE
+        from cosim.training import TrainingSettings
+
+        if model is None:
+            raise InputError("no model is named: give --model, or --resume")
+        first = 0 if seed is None else seed
+        settings = TrainingSettings.of(
+            model,
+            engine="fast" if engine is None else engine,
+            simulator=simulator,
+            recipe=_recipe(DEFAULT_RECIPE if recipe is None else recipe),
+            config=array_config(config, rows, cols),
+            steps=steps,
+            batch=batch,
+            learning_rate=learning_rate,
+            seed=first,
+        )
+        folder = output or Path("out") / f"{model}-{settings.engine}"
+        if seeds == 1:
+            results = [run_with_progress(settings, folder)]
+        else:
+            results = [
+                run_with_progress(settings.with_changes(seed=s), folder / f"seed-{s}")
+                for s in range(first, first + seeds)
+            ]
+    summary = _summary(results)
+    finish(summary, _describe(summary, resume or folder), as_json)
+    if tolerance is not None and summary["accuracy_gap_points"] is not None:
+        gap = summary["accuracy_gap_points"]
+        if gap < -tolerance:
+            raise CheckFailedError(
+                f"the mean test accuracy is {-gap:.2f} percentage points below FP32's: "
+                f"{tolerance} are allowed"
+            )
+
+
+def run_with_progress(settings: "TrainingSettings", folder: Path, **arguments) -> "Result":
+    """Train, with a line of progress on standard error; arguments as of `cosim.training.train`."""
+    from cosim.training import train as train_model
+
+    listed: set[str] = set()
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[news]}"),
+    )
+    with progress.Progress(*columns, console=console) as bar:
+        name = f"{settings.model} on {settings.engine}, seed {settings.seed}"
+        task = bar.add_task(name, total=settings.steps, news="")
+
+        def show(now: "Progress") -> None:
+            for operation in now.not_offloaded:
+                if operation not in listed:
+                    listed.add(operation)
+                    bar.console.print(f"not offloaded: {operation} runs in PyTorch")
+            accuracy = "" if now.accuracy is None else f", accuracy {100 * now.accuracy:.1f} %"
+            news = f"loss {now.loss:.3f}{accuracy}, {now.cycles:,} cycles"
+            bar.update(task, completed=now.step, news=news)
+
+        try:
+            return train_model(settings, folder, progress=show, **arguments)
+        except KeyboardInterrupt:
+            bar.stop()
+            console.print(f"interrupted: go on with fp8cosim train --resume {folder}")
+            raise typer.Exit(130) from None
+
+
+def _resume(folder: Path, engine: str | None, simulator: str | None, steps: int | None) -> "Result":
+    from cosim.training.run import load_settings
+
+    settings = load_settings(folder)
+    if engine is not None and (engine == "fp32") != (settings.engine == "fp32"):
+        raise InputError(f"a run on {settings.engine!r} cannot go on with {engine!r}")
+    changed = settings.with_changes(engine=engine, simulator=simulator, steps=steps)
+    return run_with_progress(changed, folder, resume=True)
+
+
+def _recipe(name: str):
+    from cosim.bridge import Recipe
+
+    return Recipe.from_toml(name) if name.endswith(".toml") else Recipe.named(name)
+
+
+def _summary(results: list["Result"]) -> dict:
+    accuracies = [result.accuracy for result in results]
+    twins = [r.fp32_accuracy for r in results if r.fp32_accuracy is not None]
+    return {
+        "accuracy": fmean(accuracies),
+        "accuracy_deviation": stdev(accuracies) if len(accuracies) > 1 else None,
+        "fp32_accuracy": fmean(twins) if twins else None,
+        "accuracy_gap_points": 100 * (fmean(accuracies) - fmean(twins)) if twins else None,
+        "cycles": sum(result.cycles for result in results),
+        "runs": [asdict(result) for result in results],
+    }
+
+
+def _describe(summary: dict, folder: Path) -> str:
+    lines = []
+    runs = summary["runs"]
+    for run in runs:
+        lines.append(f"seed {run['settings']['seed']}: {_accuracies(run)}")
+        lines.append(f"  weights {run['weights_sha256']}")
+        if run["fp32_accuracy"] is not None:
+            lines.append(f"  {run['cycles']:,} cycles, {run['macs']:,} multiply-accumulates")
+        lines += [f"  not offloaded: {name}" for name in run["not_offloaded"]]
+    if len(runs) > 1:
+        lines.append(f"mean of {len(runs)} seeds: {_accuracies(summary)}")
+    if summary["accuracy_gap_points"] is not None:
+        lines.append(f"difference: {summary['accuracy_gap_points']:+.2f} percentage points")
+    lines.append(f"written to {folder}")
+    return "\n".join(lines)
+
+
+def _accuracies(values: dict) -> str:
+    text = f"test accuracy {100 * values['accuracy']:.2f} %"
+    if values["fp32_accuracy"] is not None:
+        text += f", FP32 {100 * values['fp32_accuracy']:.2f} %"
+    return text

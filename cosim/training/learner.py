@@ -1,0 +1,142 @@
+"""One model that learns: in plain PyTorch, or with its GEMMs on an engine."""
+
+import hashlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch.nn import functional
+
+from cosim.bridge import NotOffloadedWarning, Recipe, Session, Statistics, offload
+from cosim.training.data import Dataset
+from cosim.training.settings import TrainingSettings
+from pysim import Engine
+
+
+class Learner:
+    """A model and its optimiser.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+    engine : Engine, optional
+        Where the GEMMs go, by the recipe of the settings; to PyTorch in FP32 without one.
+
+    Attributes
+    ----------
+    statistics : Statistics
+        Counts of the training steps; evaluations are not in them.
+    not_offloaded : dict of str to int
+        GEMMs that ran in PyTorch although there is an engine: name and number of calls.
+    skipped : int
+        Steps without an update, because a gradient was infinite or NaN.
+    """
+
+    def __init__(self, settings: TrainingSettings, engine: Engine | None = None) -> None:
+        self.settings = settings
+        self.engine = engine
+        self.statistics = Statistics()
+        self.not_offloaded: dict[str, int] = {}
+        self.skipped = 0
+        with _seeded(settings.seed):
+            self.model = settings.task.build()
+        self._optimiser = torch.optim.SGD(
+            self.model.parameters(), lr=settings.learning_rate, momentum=settings.momentum
+        )
+
+    @contextmanager
+    def training(self) -> Iterator[Session | None]:
+        """Surround some training steps, as many as one likes; yield what offloads them."""
+        self.model.train()
+        with self._offloaded() as session:
+            yield session
+        if session is not None:
+            self.statistics.add(session.statistics)
+            for name, calls in session.not_offloaded.items():
+                self.not_offloaded[name] = self.not_offloaded.get(name, 0) + calls
+
+    def step(self, number: int, inputs: torch.Tensor, labels: torch.Tensor) -> float:
+        """Learn from one batch, within `training`; return the loss before the update."""
+        scale = 1.0 if self.engine is None else self._recipe.loss_scale
+        self._optimiser.zero_grad()
+        # Whatever is random in a model depends on the step alone: the same in a twin, and after
+        # a run is resumed.
+        with _seeded(self.settings.seed, number):
+            loss = functional.cross_entropy(self.model(inputs), labels)
+        (loss * scale).backward()
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        if all(bool(gradient.isfinite().all()) for gradient in gradients):
+            for gradient in gradients:
+                gradient.div_(scale)
+            self._optimiser.step()
+        else:
+            self.skipped += 1
+        return loss.item()
+
+    def accuracy(self, dataset: Dataset) -> float:
+        """Return the share of test examples that the model gets right; the array computes it.
+
+        Training is not disturbed: the random state is put back.
+        """
+        state = None if self.engine is None else self.engine.random_state
+        self.model.eval()
+        with torch.no_grad(), self._offloaded():
+            predictions = self.model(dataset.test_inputs).argmax(1)
+        if self.engine is not None:
+            self.engine.random_state = state
+        return (predictions == dataset.test_labels).double().mean().item()
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all weights: names, shapes, and bytes, in the model's order."""
+        digest = hashlib.sha256()
+        for name, tensor in self.model.state_dict().items():
+            digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()
+
+    def state(self) -> dict:
+        """Return everything that `restore` needs, in types that torch saves without code."""
+        random_state = None if self.engine is None else self.engine.random_state.tolist()
+        return {
+            "model": self.model.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "random_state": random_state,
+            "statistics": self.statistics.to_dict(),
+            "not_offloaded": self.not_offloaded,
+            "skipped": self.skipped,
+        }
+
+    def restore(self, state: dict) -> None:
+        """Go back to where `state` was taken."""
+        self.model.load_state_dict(state["model"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        if self.engine is not None:
+            self.engine.random_state = state["random_state"]
+        self.statistics = Statistics.from_dict(state["statistics"])
+        self.not_offloaded = dict(state["not_offloaded"])
+        self.skipped = state["skipped"]
+
+    @property
+    def _recipe(self) -> Recipe:
+        return self.settings.recipe
+
+    @contextmanager
+    def _offloaded(self) -> Iterator[Session | None]:
+        if self.engine is None:
+            yield None
+            return
+        with warnings.catch_warnings():
+            # The run lists them itself.
+            warnings.simplefilter("ignore", NotOffloadedWarning)
+            with offload(self.model, self.engine, self._recipe) as session:
+                yield session
+
+
+@contextmanager
+def _seeded(*seed: int) -> Iterator[None]:
+    """Seed torch's random numbers within the context, and leave them alone outside."""
+    digest = hashlib.sha256(repr(seed).encode()).digest()
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+        yield
