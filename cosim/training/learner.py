@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -112,7 +113,7 @@ class Learner:
         self.model.load_state_dict(state["model"])
         self._optimiser.load_state_dict(state["optimiser"])
         if self.engine is not None:
-            self.engine.random_state = state["random_state"]
+            self.engine.random_state = np.array(state["random_state"], dtype=np.uint64)
         self.statistics = Statistics.from_dict(state["statistics"])
         self.not_offloaded = dict(state["not_offloaded"])
         self.skipped = state["skipped"]

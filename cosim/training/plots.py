@@ -1,6 +1,7 @@
 """Pictures of a run."""
 
 from io import BytesIO
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -68,7 +69,7 @@ def plot_numbers(lines: list[dict]) -> bytes:
     for what, axes in panels.items():
         for role in counted[0]["roles"] if counted else ():
             steps, shares = [], []
-            for before, after in zip(counted, counted[1:], strict=False):
+            for before, after in pairwise(counted):
                 elements = after["roles"][role]["elements"] - before["roles"][role]["elements"]
                 happened = after["roles"][role][what] - before["roles"][role][what]
                 if elements:

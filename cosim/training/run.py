@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from cosim.engines import open_engine
@@ -153,7 +154,7 @@ def load_settings(folder: Path) -> TrainingSettings:
     return TrainingSettings.from_dict(values)
 
 
-def first_random_state(settings: TrainingSettings) -> list[int]:
+def first_random_state(settings: TrainingSettings) -> np.ndarray:
     """LFSR states that a run starts from: each seed has lanes of its own.
 
     Seed s takes the lanes from s times `cols` on, of the sequence of lanes that starts at the
@@ -163,7 +164,7 @@ def first_random_state(settings: TrainingSettings) -> list[int]:
     lfsr = Lfsr(config.lfsr_width)
     period = (1 << config.lfsr_width) - 1
     steps = lane_distance(config.lfsr_width) * config.cols * settings.seed % period
-    return lfsr.lanes(lfsr.advance(config.seed, steps), config.cols).tolist()
+    return lfsr.lanes(lfsr.advance(config.seed, steps), config.cols)
 
 
 class _Run:
