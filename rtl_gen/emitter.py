@@ -54,13 +54,13 @@ class Emitter:
         self.emit(block)
         # Amaranth warns of components that nothing elaborates; this one is represented.
         block._MustUse__used = True  # pyright: ignore[reportAttributeAccessIssue]
-        ports = {
-            f"{'i' if flow is wiring.In else 'o'}_{name}": value
+        ports = [
+            ("i" if flow is wiring.In else "o", name, value)
             for name, flow, value in block_ports(block)
-        }
+        ]
         if self._clocked[block.module_name]:
-            ports |= {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
-        return Instance(block.module_name, **ports)
+            ports += [("i", "clk", ClockSignal()), ("i", "rst", ResetSignal())]
+        return Instance(block.module_name, *ports)
 
     def emit(self, block: Block) -> None:
         """Emit the block's module and, through `instantiate`, those of all blocks in it."""

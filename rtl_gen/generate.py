@@ -154,7 +154,7 @@ def _port(name: str, width: int, direction: str) -> dict:
 def _fields(layout: data.Layout, prefix: str = "", offset: int = 0) -> dict[str, dict[str, int]]:
     """Offset and width of each field in bits; nested fields are named with an underscore."""
     fields = {}
-    for name, field in layout:
+    for name, field in layout:  # pyright: ignore[reportGeneralTypeIssues]  (an abstract `__iter__`)
         shape = field.shape
         start = offset + field.offset
         nested = shape.as_shape() if isinstance(shape, type(data.Struct)) else shape

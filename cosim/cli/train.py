@@ -120,9 +120,8 @@ def run_with_progress(settings: "TrainingSettings", folder: Path, **arguments) -
     listed: set[str] = set()
     columns = (
         progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
+        progress.BarColumn(bar_width=12),
         progress.MofNCompleteColumn(),
-        progress.TimeElapsedColumn(),
         progress.TimeRemainingColumn(),
         progress.TextColumn("{task.fields[news]}"),
     )
@@ -135,8 +134,9 @@ def run_with_progress(settings: "TrainingSettings", folder: Path, **arguments) -
                 if operation not in listed:
                     listed.add(operation)
                     bar.console.print(f"not offloaded: {operation} runs in PyTorch")
-            accuracy = "" if now.accuracy is None else f", accuracy {100 * now.accuracy:.1f} %"
-            news = f"loss {now.loss:.3f}{accuracy}, {now.cycles:,} cycles"
+            accuracy = "" if now.accuracy is None else f", {100 * now.accuracy:.1f} %"
+            cycles = f", {now.cycles / 1e6:.1f} M cycles" if now.cycles else ""
+            news = f"loss {now.loss:.3f}{accuracy}{cycles}"
             bar.update(task, completed=now.step, news=news)
 
         try:
