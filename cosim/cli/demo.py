@@ -39,6 +39,7 @@ def demo(
     from cosim.rtl import RtlEngine
     from cosim.training import TrainingSettings
     from cosim.training.report import write_report
+    from cosim.training.run import METRICS
 
     config = ArrayConfig()
     settings = TrainingSettings.of(
@@ -67,7 +68,7 @@ def demo(
         *[("differs", difference) for difference in differences],
         ("GEMMs that ran elsewhere", ", ".join(on_rtl.not_offloaded) or "none"),
     ]
-    lines = [json.loads(line) for line in (output / "rtl" / "metrics.jsonl").open()]
+    lines = [json.loads(line) for line in (output / "rtl" / METRICS).read_text().splitlines()]
     write_report(output, asdict(on_rtl), lines, checks)
 
     assert on_rtl.fp32_accuracy is not None
@@ -100,6 +101,7 @@ def demo(
 def _differences(a: "Result", b: "Result", folders: dict[str, Path]) -> list[str]:
     """Name what two runs that should be the same differ in."""
     from cosim.training.checkpoint import load
+    from cosim.training.run import METRICS
 
     found = []
     if a.weights_sha256 != b.weights_sha256:
@@ -108,7 +110,7 @@ def _differences(a: "Result", b: "Result", folders: dict[str, Path]) -> list[str
         found.append("the random state")
     if a.statistics != b.statistics:
         found.append("the counts of numbers, GEMMs, or cycles")
-    metrics = [(folder / "metrics.jsonl").read_text() for folder in folders.values()]
+    metrics = [(folder / METRICS).read_text() for folder in folders.values()]
     if metrics[0] != metrics[1]:
         found.append("the metrics of a step")
     weights = [load(folder)["learner"]["model"] for folder in folders.values()]

@@ -32,17 +32,17 @@ def test_bad_setting(settings, changes, complaint):
         settings.with_changes(**changes)
 
 
-@pytest.mark.parametrize("key", ["model", "recipe", "seeds"])
-def test_incomplete(settings, key):
+@pytest.mark.parametrize("key", ["model", "recipe", "config", "steps"])
+def test_missing_key(settings, key):
     values = settings.to_dict()
-    values[key] = values.pop(key, None)
-    if values[key] is None:
-        with pytest.raises(InputError, match=key):
-            TrainingSettings.from_dict(values)
-    else:
-        del values[key]
-        with pytest.raises(InputError, match=key):
-            TrainingSettings.from_dict(values)
+    del values[key]
+    with pytest.raises(InputError, match=key):
+        TrainingSettings.from_dict(values)
+
+
+def test_unknown_key(settings):
+    with pytest.raises(InputError, match="epochs"):
+        TrainingSettings.from_dict({**settings.to_dict(), "epochs": 3})
 
 
 def test_digits():
