@@ -2,10 +2,12 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 
+from cosim.bridge import RoleSpec
 from cosim.training import train
 from cosim.training.learner import Learner
 from cosim.training.run import first_random_state, load_settings
@@ -130,9 +132,12 @@ def test_seeds_draw_from_other_lanes(settings):
 
 
 def test_steps_without_finite_gradients_are_skipped(settings, tmp_path):
-    huge = settings.with_changes(learning_rate=1e30, steps=6)
-    result = train(huge, tmp_path / "run")
-    assert 0 < result.skipped <= 6
+    infinite = RoleSpec("e5m2", saturate=False)
+    recipe = replace(settings.recipe, loss_scale=2.0**40, error=infinite, gradient=infinite)
+    result = train(settings.with_changes(recipe=recipe), tmp_path / "run")
+    assert result.skipped == 12
+    fresh = Learner(settings)
+    assert result.weights_sha256 == fresh.digest()
 
 
 def test_folder(settings, tmp_path):
