@@ -68,7 +68,7 @@ class Coverage:
     def hit(self, question: str, answer: str, times: int = 1) -> None:
         """Count a situation."""
         if times:
-            self.counts[question, answer] += int(times)
+            self.counts[question, answer] += times
 
     def sample(self, call: Call, outcome: Outcome, accumulators: np.ndarray) -> None:
         """Count what a call and its outcome show.
@@ -145,7 +145,7 @@ class Coverage:
             ("infinite", np.isinf(values)),
             ("nan", np.isnan(values)),
         ):
-            self.hit(question, prefix + name, np.count_nonzero(members))
+            self.hit(question, prefix + name, int(np.count_nonzero(members)))
 
     def _rounded(self, before: np.ndarray, after: np.ndarray, fmt: FloatFormat) -> None:
         finite = np.isfinite(before)
@@ -163,7 +163,7 @@ class Coverage:
             ("up to a power of two", up & (np.frexp(y)[0] == 0.5)),
             ("to infinity or NaN", ~np.isfinite(y)),
         ):
-            self.hit("rounded", f"{fmt} {name}", np.count_nonzero(members))
+            self.hit("rounded", f"{fmt} {name}", int(np.count_nonzero(members)))
 
     def _shape(self, call: Call) -> None:
         (m, k), n = call.operands["a"].shape, call.operands["b"].shape[1]

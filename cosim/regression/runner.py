@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cocotb_tools import runner as cocotb_runner
 
+import cosim.regression.tests  # noqa: F401  (fills the list of tests)
 from cosim.errors import CheckFailedError, MissingToolError
 from cosim.files import make_folder
 from cosim.regression import testbench

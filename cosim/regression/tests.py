@@ -13,6 +13,8 @@ from pysim import FloatFormat, GoldenEngine, Rounding, convert, decode
 from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
 
 NARROW = [fmt for fmt in OUTPUT_FORMATS if fmt is not FP32]
+Operands = dict[str, np.ndarray]
+
 LONGEST = 1500
 """Most commands, rows, and columns together of a random call: longer ones say no more."""
 
@@ -50,7 +52,7 @@ async def every_format_and_mode(bench: TB) -> None:
     rng, config = bench.rng, bench.config
     choices = product(OPERAND_FORMATS, OPERAND_FORMATS, OUTPUT_FORMATS, Rounding, (False, True))
     for a_format, b_format, out_format, rounding, saturate in choices:
-        m, n = rng.integers(1, config.rows + 1), rng.integers(1, config.cols + 1)
+        m, n = rng.integers(1, (config.rows + 1, config.cols + 1)).tolist()
         k = rng.integers(0, 4)
         # Of the size of the output format's numbers, so that every mode matters.
         c = _numbers_around(rng, (m, n), out_format)
@@ -94,7 +96,7 @@ async def special_operands(bench: TB) -> None:
     for a_format, b_format in product(OPERAND_FORMATS, repeat=2):
         a, b = (np.array(_telling_codes(fmt), dtype=np.uint8) for fmt in (a_format, b_format))
         for start in (None, *starts):
-            operands = {"a": a[:, None], "b": b[None, :]}
+            operands: Operands = {"a": a[:, None], "b": b[None, :]}
             if bench.config.rows * bench.config.cols < 16:
                 # A small array would take many tiles: some rows and columns do.
                 operands["a"] = bench.rng.permutation(operands["a"])[: 3 * rows]
@@ -195,7 +197,7 @@ async def reset_in_flight(bench: TB) -> None:
             call = _conversion(bench, numbers, OPERAND_FORMATS[0], Rounding.STOCHASTIC, True)
         bench.send(call)
         await bench.wait(clocks)
-        bench.coverage.hit("reset during", _phase(bench, call))
+        bench.coverage.hit("reset during", _phase(bench, call, clocks))
         await bench.reset()
         await bench.settled()
         assert not bench.dut.busy.value
@@ -276,7 +278,7 @@ def _one_tile(
     rounding: Rounding = Rounding.STOCHASTIC,
 ) -> Call:
     rng, config = bench.rng, bench.config
-    m, n = rng.integers(1, config.rows + 1), rng.integers(1, config.cols + 1)
+    m, n = rng.integers(1, (config.rows + 1, config.cols + 1)).tolist()
     operands = {
         "a": rng.integers(256, size=(m, k), dtype=np.uint8),
         "b": rng.integers(256, size=(k, n), dtype=np.uint8),
@@ -287,7 +289,7 @@ def _one_tile(
 
 def _gemm(
     bench: TB,
-    operands: dict[str, np.ndarray],
+    operands: Operands,
     a_format: FloatFormat,
     b_format: FloatFormat,
     out_format: FloatFormat,
@@ -330,15 +332,20 @@ def _numbers_around(
     return (rng.choice([-1.0, 1.0], shape) * sizes).astype(np.float32)
 
 
-def _phase(bench: TB, call: Call) -> str:
-    """Tell from the handshakes so far what the array is doing."""
-    dut = bench.dut
-    if not dut.busy.value:
+def _phase(bench: TB, call: Call, clocks: int) -> str:
+    """Return what the array is doing some clocks after a call was sent, if nothing stalls."""
+    if not bench.dut.busy.value:
         return "idle"
     if call.kind == "quantize":
         return "convert"
-    if bench.results.received or dut.d_valid.value:
-        return "drain"
-    if bench.sources["c"].waiting:
-        return "load"
-    return "compute" if bench.sources["a"].waiting else "flush"
+    config = bench.config
+    ends = {
+        "load": 1 + config.rows,
+        "compute": call.operands["a"].shape[1],
+        "flush": config.rows + config.cols - 1,
+    }
+    for phase, length in ends.items():
+        clocks -= length
+        if clocks <= 0:
+            return phase
+    return "drain"
