@@ -178,6 +178,7 @@ def run_regression(
                     continue
                 except (RuntimeError, SystemExit):
                     break  # the results say which test failed, or their absence that all did
+    progress("done", len(names), len(names))
     recorded = build / _WAVES[simulator].format(top=top) if waves else None
     if recorded is not None and recorded.exists():
         recorded = recorded.rename(folder / f"waves{recorded.suffix}")

@@ -34,14 +34,14 @@ async def after_reset(bench: TB) -> None:
 @regression_test
 async def random_gemms(bench: TB) -> None:
     """GEMMs of any shape, format, and operands, at full speed: every bit and every cycle."""
-    for _ in range(40):
+    for _ in range(80):
         await bench.check(_random_gemm(bench))
 
 
 @regression_test
 async def stalled_gemms(bench: TB) -> None:
     """The same with every stream stalling at random."""
-    for _ in range(40):
+    for _ in range(80):
         bench.stall(bench.rng.choice([0.1, 0.5, 0.9]))
         await bench.check(_random_gemm(bench))
 
@@ -188,12 +188,14 @@ async def commands_in_a_row(bench: TB) -> None:
 async def reset_in_flight(bench: TB) -> None:
     """A reset in any phase leaves nothing of the work that it interrupts."""
     config = bench.config
-    tile = 2 * (config.rows + config.cols) + config.rows + 12
-    for clocks in range(1, tile):
-        if clocks % 3:
-            call = _one_tile(bench, k=4)
+    longest = 1 + config.rows + 4 + config.rows + config.cols - 1 + config.rows
+    numbers = bench.rng.standard_normal(8 * config.cols).astype(np.float32)
+    moments = [("gemm", clocks) for clocks in range(1, longest + 2)]
+    moments += [("conversion", clocks) for clocks in range(1, 10)]
+    for kind, clocks in moments:
+        if kind == "gemm":
+            call = _one_tile(bench, k=4, m=config.rows)
         else:
-            numbers = bench.rng.standard_normal(8 * config.cols).astype(np.float32)
             call = _conversion(bench, numbers, OPERAND_FORMATS[0], Rounding.STOCHASTIC, True)
         bench.send(call)
         await bench.wait(clocks)
@@ -276,9 +278,11 @@ def _one_tile(
     k: int,
     out_format: FloatFormat = OUTPUT_FORMATS[1],
     rounding: Rounding = Rounding.STOCHASTIC,
+    m: int | None = None,
 ) -> Call:
     rng, config = bench.rng, bench.config
-    m, n = rng.integers(1, (config.rows + 1, config.cols + 1)).tolist()
+    height, n = rng.integers(1, (config.rows + 1, config.cols + 1)).tolist()
+    m = height if m is None else m
     operands = {
         "a": rng.integers(256, size=(m, k), dtype=np.uint8),
         "b": rng.integers(256, size=(k, n), dtype=np.uint8),

@@ -1,0 +1,157 @@
+"""The regression passes on what is generated, and fails on Verilog with a fault."""
+
+import json
+import re
+import shutil
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import pytest
+
+import rtl_gen
+from cosim.errors import CheckFailedError
+from cosim.regression import testbench
+from cosim.regression.runner import run_regression, select
+from pysim import ArrayConfig, InputError
+
+needs_icarus = pytest.mark.skipif(
+    shutil.which("iverilog") is None, reason="Icarus Verilog is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def design():
+    return rtl_gen.design(ArrayConfig(2, 2))
+
+
+def test_passes_under_verilator(fp8cosim, tmp_path):
+    done = fp8cosim("regress", "--rows", 2, "--cols", 3, "--json", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["passed"]
+    assert list(result["tests"]) == testbench.NAMES
+    assert all(result["tests"].values())
+    assert result["missed"] == []
+    suite = ElementTree.parse(tmp_path / "out" / "results.xml")
+    assert len(list(suite.iter("testcase"))) == len(testbench.NAMES)
+    assert not list(suite.iter("failure"))
+    coverage = json.loads((tmp_path / "out" / "coverage.json").read_text())
+    assert coverage["counts"] == result["coverage"]
+    assert coverage["counts"]["reset during"]["compute"] > 0
+
+
+@needs_icarus
+def test_passes_under_icarus_with_waves(design, tmp_path):
+    outcome = run_regression(
+        design,
+        tmp_path,
+        simulator="icarus",
+        expression="after_reset|random_conversions|special_operands|reset_in_flight",
+        waves=True,
+    )
+    assert not outcome.failures
+    assert len(outcome.tests) == 4
+    assert outcome.waves is not None
+    assert outcome.waves.stat().st_size > 1000
+
+
+FAULTS = {
+    "sticky bit of the adder": (
+        "fp8_accumulator_adder",
+        r"aligned_by_16\[0\] \| aligned_lost_16",
+        "aligned_by_16[0]",
+        "sums_that_cancel",
+    ),
+    "inexact flag of the adder": (
+        "fp8_accumulator_adder",
+        r"\{ \\flags.inexact ,",
+        "{ 1'h0,",
+        "random_gemms",
+    ),
+    "exponent of products": ("fp8_multiplier", "8'h62", "8'h63", "special_operands"),
+    "sticky bit of the converter": (
+        "fp8_converter",
+        r"(_\d+_) \| shifted_lost_32;",
+        r"\1;",
+        "boundaries_of_conversion",
+    ),
+    "tap of the LFSR": (
+        "fp8_lfsr",
+        r"state\[0\] \^ state\[1\]",
+        "state[0] ^ state[2]",
+        "random_conversions",
+    ),
+    "load of zero": ("fp8_lfsr", r"_\d+_ \? load_state", "load ? load_state", "lanes_can_be_set"),
+    "skew": ("fp8_skew", r"\{ lane_1, aligned\[12:0\] \}", "aligned", "random_gemms"),
+}
+
+
+@needs_icarus
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_noticed(design, tmp_path, fault):
+    module, pattern, text, test = FAULTS[fault]
+    faulty = edit(design, module, pattern, text)
+    outcome = run_regression(faulty, tmp_path, simulator="icarus", expression=f"^{test}$")
+    assert outcome.tests == {test: False}
+    assert list(outcome.failures) == [test]
+
+
+def test_edited_verilog_fails_by_command(fp8cosim, tmp_path, design):
+    folder = tmp_path / "rtl"
+    rtl_gen.generate(design.config, folder)
+    faulty = edit(design, "fp8_multiplier", "8'h62", "8'h63")
+    (folder / "fp8_multiplier.v").write_text(faulty.modules["fp8_multiplier"])
+    done = fp8cosim("regress", "--rtl", folder, "-k", "random_gemms", "--waves", "-o", "out")
+    assert done.returncode == 1
+    assert "edited since it was generated: fp8_multiplier.v" in done.stderr
+    assert "1 of 1 tests failed: random_gemms" in done.stderr
+    assert "FAILED  random_gemms" in done.stdout
+    assert (tmp_path / "out" / "waves.vcd").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=needs_icarus)])
+def test_verilog_that_does_not_compile(design, tmp_path, simulator):
+    faulty = edit(design, "fp8_multiplier", "endmodule", "")
+    with pytest.raises(CheckFailedError, match=f"(?s){simulator} refuses the Verilog.*multiplier"):
+        run_regression(faulty, tmp_path, simulator=simulator, expression="after_reset")
+
+
+def edit(design, prefix, pattern, text):
+    """Return the design with the first match in a module replaced."""
+    name = next(name for name in design.modules if name.startswith(prefix))
+    edited, count = re.subn(pattern, text, design.modules[name], count=1)
+    assert count == 1
+    return replace(design, modules={**design.modules, name: edited})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--simulator", "modelsim"], "'modelsim'.*verilator, icarus"),
+        (["-k", "no_such_test"], "no test matches 'no_such_test'"),
+        (["-k", "("], "not a regular expression"),
+        (["--rtl", "nowhere"], "not a folder of generated Verilog"),
+        (["--rtl", "nowhere", "--rows", "4"], "leave out --rows"),
+        (["--rows", "0"], "rows 0"),
+    ],
+)
+def test_bad_input(fp8cosim, tmp_path, arguments, complaint):
+    done = fp8cosim("regress", *arguments, "-o", "out")
+    assert done.returncode == 2
+    assert re.search(complaint, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_simulator(fp8cosim, tmp_path):
+    done = fp8cosim("regress", "--simulator", "icarus", env={"PATH": str(tmp_path)})
+    assert done.returncode == 3
+    assert "install the package iverilog" in done.stderr
+
+
+def test_select():
+    assert select(None) == testbench.NAMES
+    assert select("^after_reset$") == ["after_reset"]
+    assert set(select("stall|flags")) == {"stalled_gemms", "flags_stick"}
+    with pytest.raises(InputError):
+        select("nothing_of_the_kind")
