@@ -281,8 +281,8 @@ def _one_tile(
     m: int | None = None,
 ) -> Call:
     rng, config = bench.rng, bench.config
-    height, n = rng.integers(1, (config.rows + 1, config.cols + 1)).tolist()
-    m = height if m is None else m
+    m = m or int(rng.integers(1, config.rows + 1))
+    n = int(rng.integers(1, config.cols + 1))
     operands = {
         "a": rng.integers(256, size=(m, k), dtype=np.uint8),
         "b": rng.integers(256, size=(k, n), dtype=np.uint8),

