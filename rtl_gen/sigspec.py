@@ -6,15 +6,20 @@ from itertools import groupby
 Bit = tuple[str, int]
 """A bit of a wire: its name and its index. A constant bit has no name, and is its own index."""
 
-_CHUNK = re.compile(r"(\d+)'([01x-]+)|([\\$]\S+)(?: \[(\d+)(?::(\d+))?\])?")
+_CHUNK = re.compile(r"(\d+)'([01x-]+)|([\\$]\S+)(?: \[(\d+)(?::(\d+))?\])?|(-?\d+)")
+
+INTEGER_BITS = 32
+"""Width of a constant that is written as a decimal number."""
 
 
 def parse(text: str, wire_widths: dict[str, int]) -> list[Bit]:
     """Return the bits of a signal, lowest first."""
     bits: list[Bit] = []
     for match in _CHUNK.finditer(text):
-        width, constant, wire, high, low = match.groups()
-        if constant is not None:
+        width, constant, wire, high, low, integer = match.groups()
+        if integer is not None:
+            chunk = [("", int(integer) >> i & 1) for i in range(INTEGER_BITS)]
+        elif constant is not None:
             digits = constant.rjust(int(width), "0")
             chunk = [("", int(digit == "1")) for digit in reversed(digits)]
         elif high is None:

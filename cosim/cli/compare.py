@@ -36,6 +36,8 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare two engines on random calls: values, flags, cycles, random state."""
+    if simulator is not None and "rtl" not in (engine, against):
+        raise InputError(f"only the engine rtl has a simulator, not {engine} or {against}")
     configs = configurations(_parse_arrays(arrays), variants)
     result = {
         "engine": engine,

@@ -15,7 +15,10 @@ CASES = {
     "file in the way": (["generate", "-o", "zero.toml/out"], "cannot be written"),
     "engine": (["compare", "--engine", "slow"], "unknown engine 'slow'"),
     "arrays": (["compare", "--arrays", "4by4"], "'4by4'"),
-    "simulator": (["compare", "--engine", "fast", "--simulator", "verilator"], "no simulator"),
+    "simulator": (
+        ["compare", "--engine", "fast", "--simulator", "verilator"],
+        "has a simulator, not",
+    ),
     "model": (["train", "--model", "vgg"], "unknown model 'vgg'"),
     "no model": (["train"], "--model"),
     "train engine": (["train", "--model", "mlp", "--engine", "slow"], "unknown engine 'slow'"),

@@ -108,7 +108,7 @@ def test_edited_verilog_is_what_runs(tmp_path):
 
 def test_verilog_that_does_not_answer():
     design = edited(
-        "fp8_mac_array", r"assign commands_ready = [^;]+;", "assign commands_ready = 0;"
+        "fp8_tile_control", r"assign commands_ready = [^;]+;", "assign commands_ready = 0;"
     )
     with (
         RtlEngine(design=design) as engine,
