@@ -1,5 +1,7 @@
 """Random bits: full periods, leaps that are steps, lanes that keep apart."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -102,7 +104,7 @@ def test_lanes(width):
     assert lanes[0] == 5
     assert len(set(lanes)) == 64
     assert 0 not in lanes
-    for lane, after in zip(lanes, lanes[1:], strict=False):
+    for lane, after in pairwise(lanes):
         assert lfsr.advance(lane, lane_distance(width)) == after
     assert lfsr.lanes(5, 3).tolist() == lanes[:3]
 
