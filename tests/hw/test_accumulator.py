@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from hw.accumulator import AccumulatorAdder, MacFlags
 from hw.multiplier import Multiplier
 from hw.operand import OperandDecoder
-from pysim import ArrayConfig, GoldenEngine, decode
+from pysim import ArrayConfig, Flags, GoldenEngine, decode
 from pysim.formats import E4M3, E5M2
 
 
@@ -60,7 +60,8 @@ def ties(rng, a, b):
         product = decode(a, E5M2) * decode(b, E4M3)
     scale = 2.0 ** rng.integers(15, 28, a.size)
     significand = 1 + rng.integers(1 << 23, size=a.size) / 2**23
-    exponent = np.floor(np.log2(np.maximum(np.abs(np.nan_to_num(product)), 2.0**-30)))
+    size = np.where(np.isfinite(product), np.abs(product), 1)
+    exponent = np.floor(np.log2(np.maximum(size, 2.0**-30)))
     sign = rng.choice([-1.0, 1.0], a.size)
     return (sign * significand * scale * 2.0**exponent).astype(np.float32).view(np.uint32)
 
@@ -92,5 +93,5 @@ def test_step(evaluate, start):
             c=accumulators[i : i + 1, None].view(np.float32),
         )
         assert total == result.values.view(np.uint32)[0, 0], inputs[i]
-        assert flags == result.flags.invalid | result.flags.inexact << 1, inputs[i]
-        assert not (result.flags.overflow or result.flags.underflow)
+        raised = Flags(invalid=bool(flags & 1), inexact=bool(flags & 2))
+        assert raised == result.flags, inputs[i]

@@ -1,4 +1,4 @@
-"""The multiplier: every pair of operands that are different as numbers."""
+"""The multiplier: every pair of magnitudes."""
 
 from itertools import product
 
@@ -41,7 +41,7 @@ class DecodedMultiplier(wiring.Component):
 def test_products(evaluate, field, formats):
     """All pairs of positive codes, and pairs of either sign at random."""
     rng = np.random.default_rng(0)
-    pairs = rng.permutation(list(product(range(128), repeat=2)))[:4000]
+    pairs = np.array(list(product(range(128), repeat=2)))
     pairs = np.concatenate([pairs, rng.integers(256, size=(2000, 2))])
     specials = [0, 0x80, 1, 0x7B, 0x7C, 0xFC, 0x7E, 0x7F, 0xFF]
     pairs = np.concatenate([pairs, list(product(specials, repeat=2))]).astype(np.uint8)
