@@ -350,7 +350,7 @@ def _near_start(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _huge_start(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """At the end of FP32's range, where a large product still overflows or just does not."""
+    """At the end of FP32's range: the largest product is still too small to overflow."""
     bits = 0x7F7FFFFF - rng.integers(1 << 12, size=shape, dtype=np.uint32)
     return (bits | rng.integers(2, size=shape, dtype=np.uint32) << 31).view(np.float32)
 

@@ -13,7 +13,8 @@ from pysim.formats import E4M3, E5M2, OPERAND_FORMATS, OUTPUT_FORMATS
 
 
 async def offer(context, stream, payloads):
-    """Hand payloads over to a stream after the clock of the reset, as plain integers."""
+    """Hand payloads over to a stream after the reset, as plain integers."""
+    await context.tick()
     await context.tick()
     for payload in payloads:
         context.set(Value.cast(stream.payload), payload)
@@ -63,6 +64,7 @@ def test_tile(with_c, rounding):
         context.set(domain.rst, 1)
         await context.tick()
         context.set(domain.rst, 0)
+        await context.tick()
         context.set(array.commands.payload, command)
         context.set(array.commands.valid, 1)
         await context.tick().until(array.commands.ready)
@@ -79,6 +81,8 @@ def test_tile(with_c, rounding):
             await offer(context, array.c, [pack(row, 32) for row in c.view(np.uint32)])
 
     async def results(context):
+        await context.tick()
+        await context.tick()
         context.set(array.d.ready, 1)
         for i in range(2):
             (payload,) = await context.tick().sample(array.d.payload).until(array.d.valid)
