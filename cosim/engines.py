@@ -1,25 +1,35 @@
 """Engines by name."""
 
+from typing import Any
+
 from pysim import ArrayConfig, Engine, GoldenEngine, InputError
 
-ENGINES = ("golden", "fast", "rtl")
+ENGINES = ("golden", "fast", "rtl", "audit")
 SIMULATORS = ("verilator",)
+WITH_SIMULATOR = ("rtl", "audit")
 
 
 def open_engine(
-    name: str, config: ArrayConfig | None = None, *, simulator: str | None = None
+    name: str,
+    config: ArrayConfig | None = None,
+    *,
+    simulator: str | None = None,
+    **settings: Any,
 ) -> Engine:
     """Open an engine; close it when done, or use it as a context manager.
 
     Parameters
     ----------
     name : str
-        ``"golden"`` (NumPy, the reference), ``"fast"`` (compiled kernels, the same bits), or
-        ``"rtl"`` (the generated Verilog in a simulator).
+        ``"golden"`` (NumPy, the reference), ``"fast"`` (compiled kernels, the same bits),
+        ``"rtl"`` (the generated Verilog in a simulator), or ``"audit"`` (`fast`, with a sample of
+        its calls replayed on the Verilog).
     config : ArrayConfig, optional
         The array; 8 x 8 by default.
     simulator : str, optional
-        For `rtl` only: ``"verilator"``.
+        For `rtl` and `audit` only: ``"verilator"``.
+    **settings
+        For `audit` only: `rate`, `seed`, `budget`, and `folder` (see `cosim.audit.AuditEngine`).
 
     Raises
     ------
@@ -31,8 +41,10 @@ def open_engine(
     config = config or ArrayConfig()
     if name not in ENGINES:
         raise InputError(f"unknown engine {name!r}: allowed are {', '.join(ENGINES)}")
-    if simulator is not None and name != "rtl":
-        raise InputError(f"engine {name!r} has no simulator: only 'rtl' has, not {simulator!r}")
+    if simulator is not None and name not in WITH_SIMULATOR:
+        raise InputError(f"engine {name!r} has no simulator {simulator!r}: only rtl and audit have")
+    if settings and name != "audit":
+        raise InputError(f"engine {name!r} has no setting {next(iter(settings))!r}: only audit has")
     if simulator is not None and simulator not in SIMULATORS:
         raise InputError(f"unknown simulator {simulator!r}: allowed are {', '.join(SIMULATORS)}")
     if name == "golden":
@@ -41,6 +53,10 @@ def open_engine(
         from pysim.fast import FastEngine
 
         return FastEngine(config)
+    if name == "audit":
+        from cosim.audit import AuditEngine
+
+        return AuditEngine(config, **settings)
     from cosim.rtl import RtlEngine
 
     return RtlEngine(config)

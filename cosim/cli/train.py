@@ -10,6 +10,7 @@ from rich import progress
 
 from cosim.cli.app import Json, app, console, finish
 from cosim.cli.options import Cols, ConfigFile, Rows, array_config
+from cosim.engines import open_engine
 from cosim.errors import CheckFailedError
 from pysim import InputError
 
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 def train(
     model: Annotated[str | None, typer.Option(help="mlp or cnn.")] = None,
     engine: Annotated[
-        str | None, typer.Option(help="golden, fast, rtl, or fp32; fast by default.")
+        str | None, typer.Option(help="golden, fast, rtl, audit, or fp32; fast by default.")
     ] = None,
     simulator: Annotated[
-        str | None, typer.Option(help="Of the engine rtl; its usual one without this.")
+        str | None, typer.Option(help="Of rtl and audit; the usual one without this.")
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="Name of a recipe, or a TOML file with one.")
@@ -47,6 +48,13 @@ def train(
             help="Fail if the mean test accuracy lies more percentage points below FP32's.",
         ),
     ] = None,
+    audit_rate: Annotated[
+        float | None, typer.Option(help="Share of the calls that audit checks; 0.001 by default.")
+    ] = None,
+    audit_seed: Annotated[int | None, typer.Option(help="Of what audit draws.")] = None,
+    audit_budget: Annotated[
+        float | None, typer.Option(help="Seconds of simulation after which audit stops checking.")
+    ] = None,
     rows: Rows = None,
     cols: Cols = None,
     config: ConfigFile = None,
@@ -59,6 +67,8 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a model on an engine, with its FP32 twin beside it; write metrics and a report."""
+    audit = {"rate": audit_rate, "seed": audit_seed, "budget": audit_budget}
+    audit = {name: value for name, value in audit.items() if value is not None}
     if resume is not None:
         fixed = {
             "--model": model,
@@ -75,7 +85,7 @@ def train(
         for option, value in fixed.items():
             if value is not None:
                 raise InputError(f"{option} is fixed by the run that --resume goes on with")
-        results = [_resume(resume, engine, simulator, steps)]
+        results = [_resume(resume, engine, simulator, steps, audit)]
     else:
         from cosim.bridge.recipe import DEFAULT_RECIPE
         from cosim.training import TrainingSettings
@@ -96,10 +106,10 @@ def train(
         )
         folder = output or Path("out") / f"{model}-{settings.engine}"
         if seeds == 1:
-            results = [run_with_progress(settings, folder)]
+            results = [_run(settings, folder, audit)]
         else:
             results = [
-                run_with_progress(settings.with_changes(seed=s), folder / f"seed-{s}")
+                _run(settings.with_changes(seed=s), folder / f"seed-{s}", audit)
                 for s in range(first, first + seeds)
             ]
     summary = _summary(results)
@@ -154,7 +164,15 @@ def _resume(folder: Path, engine: str | None, simulator: str | None, steps: int 
     if engine is not None and (engine == "fp32") != (settings.engine == "fp32"):
         raise InputError(f"a run on {settings.engine!r} cannot go on with {engine!r}")
     changed = settings.with_changes(engine=engine, simulator=simulator, steps=steps)
-    return run_with_progress(changed, folder, resume=True)
+    return _run(changed, folder, audit, resume=True)
+
+
+def _run(settings: "TrainingSettings", folder: Path, audit: dict, resume: bool = False) -> "Result":
+    if not audit:
+        return run_with_progress(settings, folder, resume=resume)
+    where = {"simulator": settings.simulator, "folder": folder}
+    with open_engine(settings.engine, settings.config, **where, **audit) as engine:
+        return run_with_progress(settings, folder, engine=engine, resume=resume)
 
 
 def _recipe(name: str):
@@ -184,6 +202,11 @@ def _describe(summary: dict, folder: Path) -> str:
         lines.append(f"  weights {run['weights_sha256']}")
         if run["fp32_accuracy"] is not None:
             lines.append(f"  {run['cycles']:,} cycles, {run['macs']:,} multiply-accumulates")
+        if (audit := run["audit"]) is not None:
+            lines.append(
+                f"  the Verilog checked {audit['checked']} of {audit['calls']} calls, "
+                f"{audit['macs_checked']:,} multiply-accumulates; {audit['passed_over']} passed over"
+            )
         lines += [f"  not offloaded: {name}" for name in run["not_offloaded"]]
     if len(runs) > 1:
         lines.append(f"mean of {len(runs)} seeds: {_accuracies(summary)}")

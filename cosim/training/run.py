@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cosim.audit import AuditEngine
 from cosim.engines import open_engine
 from cosim.files import make_folder, replacing
 from cosim.training import checkpoint
@@ -74,6 +75,8 @@ class Result:
     statistics : dict
         Counts by role, by kind of GEMM, and by layer.
     not_offloaded : dict of str to int
+    audit : dict or None
+        How much the Verilog checked, if the engine was `audit`.
     seconds : float
         Wall-clock time, all sittings together.
     """
@@ -91,6 +94,7 @@ class Result:
     random_state: list[int] | None
     statistics: dict
     not_offloaded: dict[str, int]
+    audit: dict | None
     seconds: float
 
 
@@ -141,7 +145,7 @@ def train(
                 "name another, or go on with --resume"
             )
         make_folder(folder)
-    with _engine(settings, engine) as used, _one_thread():
+    with _engine(settings, engine, folder) as used, _one_thread():
         return _Run(settings, folder, used, saved).go(progress)
 
 
@@ -260,6 +264,7 @@ class _Run:
         learner = self.learner
         kinds = learner.statistics.kinds.values()
         state = None if learner.engine is None else learner.engine.random_state.tolist()
+        audit = asdict(learner.engine.finish()) if isinstance(learner.engine, AuditEngine) else None
         accuracy = self.metrics.latest("accuracy")
         assert accuracy is not None
         return Result(
@@ -276,6 +281,7 @@ class _Run:
             random_state=state,
             statistics=learner.statistics.to_dict(),
             not_offloaded=learner.not_offloaded,
+            audit=audit,
             seconds=round(time.monotonic() - self.started, 2),
         )
 
@@ -287,11 +293,16 @@ def write_json(path: Path, value: dict) -> None:
 
 
 @contextmanager
-def _engine(settings: TrainingSettings, engine: Engine | None) -> Iterator[Engine | None]:
+def _engine(
+    settings: TrainingSettings, engine: Engine | None, folder: Path
+) -> Iterator[Engine | None]:
     if engine is not None or settings.engine == FP32:
         yield engine
         return
-    with open_engine(settings.engine, settings.config, simulator=settings.simulator) as opened:
+    own = {"folder": folder} if settings.engine == "audit" else {}
+    with open_engine(
+        settings.engine, settings.config, simulator=settings.simulator, **own
+    ) as opened:
         yield opened
 
 

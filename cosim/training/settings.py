@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 from cosim.bridge import Recipe
-from cosim.engines import ENGINES, SIMULATORS
+from cosim.engines import ENGINES, SIMULATORS, WITH_SIMULATOR
 from cosim.training.tasks import Task, get_task
 from pysim import ArrayConfig, InputError
 
@@ -23,7 +23,7 @@ class TrainingSettings:
     engine : str
         Of the GEMMs; ``"fp32"`` for PyTorch alone. Engines do not differ in the outcome.
     simulator : str, optional
-        Of the engine `rtl`.
+        Of the engines `rtl` and `audit`.
     recipe : Recipe
     config : ArrayConfig
     steps, batch : int
@@ -53,9 +53,10 @@ class TrainingSettings:
         if self.engine not in (*ENGINES, FP32):
             allowed = ", ".join((*ENGINES, FP32))
             raise InputError(f"unknown engine {self.engine!r}: allowed are {allowed}")
-        if self.simulator is not None and self.engine != "rtl":
+        if self.simulator is not None and self.engine not in WITH_SIMULATOR:
             raise InputError(
-                f"engine {self.engine!r} has no simulator: only 'rtl' has, not {self.simulator!r}"
+                f"engine {self.engine!r} has no simulator {self.simulator!r}: "
+                f"only {' and '.join(WITH_SIMULATOR)} have"
             )
         if self.simulator not in (None, *SIMULATORS):
             allowed = ", ".join(SIMULATORS)
