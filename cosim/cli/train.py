@@ -157,7 +157,9 @@ def run_with_progress(settings: "TrainingSettings", folder: Path, **arguments) -
             raise typer.Exit(130) from None
 
 
-def _resume(folder: Path, engine: str | None, simulator: str | None, steps: int | None) -> "Result":
+def _resume(
+    folder: Path, engine: str | None, simulator: str | None, steps: int | None, audit: dict
+) -> "Result":
     from cosim.training.run import load_settings
 
     settings = load_settings(folder)
@@ -204,8 +206,9 @@ def _describe(summary: dict, folder: Path) -> str:
             lines.append(f"  {run['cycles']:,} cycles, {run['macs']:,} multiply-accumulates")
         if (audit := run["audit"]) is not None:
             lines.append(
-                f"  the Verilog checked {audit['checked']} of {audit['calls']} calls, "
-                f"{audit['macs_checked']:,} multiply-accumulates; {audit['passed_over']} passed over"
+                f"  the Verilog checked {audit['checked']} of {audit['calls']} calls and "
+                f"{audit['macs_checked']:,} of all multiply-accumulates; "
+                f"{audit['passed_over']} passed over"
             )
         lines += [f"  not offloaded: {name}" for name in run["not_offloaded"]]
     if len(runs) > 1:
