@@ -1,6 +1,7 @@
 """The application object, and what every command shares: exit status and output."""
 
 import json
+import os
 import sys
 from typing import Annotated
 
@@ -37,6 +38,10 @@ def finish(result: dict, text: str, as_json: bool) -> None:
 
 def main() -> None:
     """Run the command line, and turn errors into one sentence and an exit status."""
+    # Threads of OpenMP, which PyTorch computes with, spin for milliseconds after their work; on few
+    # cores they keep the engine's threads off them. It is read when PyTorch is loaded, later.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
     from cosim.cli import commands  # noqa: F401  (registers the commands)
 
     try:

@@ -121,9 +121,35 @@ def run_regression(
     CheckFailedError
         If the simulator refuses the Verilog, or dies.
     """
+    names = select(expression)
+    return _run(design, folder, names, simulator, seed, waves, progress)
+
+
+def run_replay(
+    design: Design, file: Path, folder: Path, *, simulator: str = "verilator"
+) -> Outcome:
+    """Make the call of a replay file on Verilog, with waves; arguments as of `run_regression`.
+
+    Returns
+    -------
+    Outcome
+        Of one test, ``recorded_call``, which fails if the Verilog differs from golden.
+    """
+    return _run(design, folder, ["recorded_call"], simulator, 0, waves=True, replay=file)
+
+
+def _run(
+    design: Design,
+    folder: Path,
+    names: list[str],
+    simulator: str,
+    seed: int,
+    waves: bool,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    replay: Path | None = None,
+) -> Outcome:
     if simulator not in SIMULATORS:
         raise InputError(f"unknown simulator {simulator!r}: allowed are {', '.join(SIMULATORS)}")
-    names = select(expression)
     _require(simulator)
     make_folder(folder)
     folder = folder.resolve()
@@ -132,7 +158,8 @@ def run_regression(
     build = folder / f"build-{simulator}"
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir()
-    setup = testbench.Setup(design.manifest, seed, str(folder / COVERAGE))
+    recorded = None if replay is None else str(replay.resolve())
+    setup = testbench.Setup(design.manifest, seed, str(folder / COVERAGE), recorded)
     (build / "setup.json").write_text(json.dumps(asdict(setup)))
     top = design.manifest["top"]
 
@@ -179,10 +206,10 @@ def run_regression(
                 except (RuntimeError, SystemExit):
                     break  # the results say which test failed, or their absence that all did
     progress("done", len(names), len(names))
-    recorded = build / _WAVES[simulator].format(top=top) if waves else None
-    if recorded is not None and recorded.exists():
-        recorded = recorded.rename(folder / f"waves{recorded.suffix}")
-    return _outcome(folder, names, recorded)
+    dump = build / _WAVES[simulator].format(top=top) if waves else None
+    if dump is not None and dump.exists():
+        dump = dump.rename(folder / f"waves{dump.suffix}")
+    return _outcome(folder, names, dump)
 
 
 def _outcome(folder: Path, names: list[str], waves: Path | None) -> Outcome:

@@ -44,11 +44,14 @@ class Setup:
     seed : int
     coverage : str
         File to write.
+    replay : str or None
+        Replay file, if there is a recorded call to make.
     """
 
     manifest: dict
     seed: int
     coverage: str
+    replay: str | None = None
 
     @classmethod
     def from_environment(cls) -> "Setup":
@@ -59,6 +62,11 @@ class Setup:
 def regression_test(function: Callable[["TB"], Awaitable[None]]):
     """Make a cocotb test of a function: it gets a bench after reset; coverage is kept."""
     NAMES.append(function.__name__)
+    return bench_test(function)
+
+
+def bench_test(function: Callable[["TB"], Awaitable[None]]):
+    """Make a cocotb test that is not among those of the regression."""
 
     @wraps(function)
     async def test(dut) -> None:

@@ -1,14 +1,15 @@
 """The tests of the regression; cocotb runs them within a simulator."""
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 from cocotb.triggers import FallingEdge
 
-from cosim.calls import Call
+from cosim.calls import Call, Mismatch
 from cosim.campaign import random_conversion, random_gemm
 from cosim.regression.streams import never
-from cosim.regression.testbench import TB, regression_test
+from cosim.regression.testbench import TB, bench_test, regression_test
 from pysim import FloatFormat, GoldenEngine, Rounding, convert, decode
 from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
 
@@ -262,6 +263,13 @@ async def flags_stick(bench: TB) -> None:
         await bench.settled()
         assert int(bench.dut.flags.value) == total
     assert (await bench.take_flags()).to_bits() == total
+
+
+@bench_test
+async def recorded_call(bench: TB) -> None:
+    """The call of a replay file."""
+    assert bench.setup.replay is not None
+    await bench.check(Mismatch.load(Path(bench.setup.replay)).call)
 
 
 def _random_gemm(bench: TB) -> Call:

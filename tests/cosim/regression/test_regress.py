@@ -9,10 +9,12 @@ from dataclasses import replace
 import pytest
 
 import rtl_gen
+from cosim.campaign import run_campaign
 from cosim.errors import CheckFailedError
 from cosim.regression import testbench
 from cosim.regression.runner import run_regression, select
-from pysim import ArrayConfig, InputError
+from cosim.rtl import RtlEngine
+from pysim import ArrayConfig, GoldenEngine, InputError
 
 needs_icarus = pytest.mark.skipif(
     shutil.which("iverilog") is None, reason="Icarus Verilog is not installed"
@@ -107,6 +109,47 @@ def test_edited_verilog_fails_by_command(fp8cosim, tmp_path, design):
     assert "1 of 1 tests failed: random_gemms" in done.stderr
     assert "FAILED  random_gemms" in done.stdout
     assert (tmp_path / "out" / "waves.vcd").stat().st_size > 1000
+
+
+@pytest.fixture
+def recorded(design, tmp_path):
+    """A replay file of faulty Verilog, and the folder with that Verilog."""
+    folder = tmp_path / "rtl"
+    rtl_gen.generate(design.config, folder)
+    faulty = edit(design, "fp8_multiplier", "8'h62", "8'h63")
+    (folder / "fp8_multiplier.v").write_text(faulty.modules["fp8_multiplier"])
+    with pytest.raises(CheckFailedError):
+        run_campaign(
+            lambda config: RtlEngine(design=faulty),
+            GoldenEngine,
+            [design.config],
+            count=50,
+            seed=0,
+            folder=tmp_path,
+        )
+    return tmp_path / "mismatch-rtl-golden.npz", folder
+
+
+@needs_icarus
+def test_replay(fp8cosim, tmp_path, recorded):
+    file, folder = recorded
+    arguments = ("replay", file, "--simulator", "icarus", "--json")
+    faulty = fp8cosim(*arguments, "--rtl", folder)
+    assert faulty.returncode == 1
+    result = json.loads(faulty.stdout)
+    assert not result["passed"]
+    assert result["engines"] == {"golden": True, "rtl": False}
+    assert (tmp_path / result["waves"]).stat().st_size > 1000
+    good = fp8cosim(*arguments)
+    assert good.returncode == 0, good.stderr
+    assert json.loads(good.stdout)["passed"]
+
+
+def test_replay_of_something_else(fp8cosim, tmp_path):
+    (tmp_path / "file.npz").write_text("no")
+    done = fp8cosim("replay", "file.npz")
+    assert done.returncode == 2
+    assert "is not a replay file" in done.stderr
 
 
 @pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=needs_icarus)])

@@ -1,0 +1,68 @@
+"""Benchmarks: they run, and say what they measured. How fast it is, is not for a test."""
+
+import json
+import time
+
+import pytest
+
+from cosim.bench import FIGURES, measure
+from cosim.bench import throughput as throughput_module
+from cosim.bench.timing import Comparison, compare
+from pysim import InputError
+
+
+def test_comparison():
+    timed = Comparison((1.0, 2.0, 1.0), (2.0, 2.0, 3.0))
+    assert timed.speed == 2.0
+    assert timed.cost == 0.5
+    assert timed.spread == pytest.approx(0.5)
+
+
+def test_calls_are_made_in_turn():
+    made = []
+
+    def call(name):
+        made.append(name)
+        time.sleep(0.03)
+
+    timed = compare(lambda: call("ours"), lambda: call("theirs"), samples=3)
+    assert made[-6:] == ["ours", "theirs"] * 3
+    assert all(seconds >= 0.03 for seconds in timed.ours + timed.theirs)
+
+
+@pytest.mark.parametrize("name", ["gemm-64", "quantize", "stochastic", "step-mlp"])
+def test_figure(name):
+    result = measure(name, samples=1)
+    assert result["ratio"] > 0
+    assert result["limit"] == FIGURES[name].limit
+    met = result["ratio"] <= result["limit"]
+    assert result["met"] == (met if result["is_cost"] else not met or result["ratio"] == 1)
+
+
+def test_unknown_figure():
+    with pytest.raises(InputError, match="'gemm-2048'.*gemm-1024"):
+        measure("gemm-2048")
+
+
+def test_command(fp8cosim):
+    done = fp8cosim("bench", "gemm-64", "--samples", 2, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert [figure["name"] for figure in result["figures"]] == ["gemm-64"]
+    assert len(result["figures"][0]["seconds"]["ours"]) == 2
+    assert result["throughput"] is None
+
+
+def test_bad_name(fp8cosim, tmp_path):
+    done = fp8cosim("bench", "gemm-64", "speed")
+    assert done.returncode == 2
+    assert "unknown benchmark 'speed': allowed are gemm-1024" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_throughput(monkeypatch):
+    monkeypatch.setattr(throughput_module, "SIZES", (32, 64))
+    found = throughput_module.throughputs()
+    assert any(name.startswith("fp8cosim") for name in found)
+    assert all(rate > 0 for row in found.values() for rate in row.values())
+    assert throughput_module.plot(found).startswith(b"\x89PNG")
