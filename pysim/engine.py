@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,8 +40,7 @@ class GemmResult:
     cycles: int
 
 
-@dataclass(frozen=True)
-class GemmRequest:
+class GemmRequest(NamedTuple):
     """The checked arguments of one GEMM, as an engine's arithmetic gets them."""
 
     a: np.ndarray
@@ -63,8 +63,7 @@ class GemmRequest:
         return self.rounding is Rounding.STOCHASTIC and self.out_format is not FP32
 
 
-@dataclass(frozen=True)
-class QuantizeRequest:
+class QuantizeRequest(NamedTuple):
     """The checked arguments of one conversion, as an engine's arithmetic gets them."""
 
     values: np.ndarray
