@@ -94,9 +94,10 @@ def regress(
         lines.append(f"waves: {outcome.waves}")
     finish(result, "\n".join(lines), as_json)
     if outcome.failures:
+        waves_too = f" and {outcome.waves}" if outcome.waves else ""
         raise CheckFailedError(
             f"{len(outcome.failures)} of {len(outcome.tests)} tests failed: "
-            f"{', '.join(outcome.failures)}; see {output / 'tests.log'}"
+            f"{', '.join(outcome.failures)}; see {output / 'tests.log'}{waves_too}"
         )
     if missed:
         raise CheckFailedError(f"not covered: {', '.join(missed)}")

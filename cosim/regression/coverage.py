@@ -9,13 +9,18 @@ import numpy as np
 
 from cosim.calls import Call, Outcome
 from cosim.files import replacing
+from cosim.regression.steps import SITUATIONS, Step, steps
 from pysim import FloatFormat, Rounding, decode, get_format
+from pysim.engine import GemmRequest
 from pysim.flags import BITS
 from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
 
 CLASSES = ("zero", "subnormal", "normal", "infinite", "nan")
 STREAMS = ("commands", "a", "b", "c", "d")
 PHASES = ("idle", "load", "compute", "flush", "drain", "convert")
+PRODUCTS = ("zero", "normal", "infinite", "nan")
+ZEROS = ("+0 + +0", "+0 + -0", "-0 + +0", "-0 + -0")
+INVALID = ("infinity times zero", "infinity less infinity")
 ROUNDED = ("exactly", "down", "up", "from a tie", "up to a power of two", "to infinity or NaN")
 
 _Bin = tuple[str, str]
@@ -34,6 +39,11 @@ def goals() -> dict[str, list[str]]:
         "operand of A": _classes_of_operands(),
         "operand of B": _classes_of_operands(),
         "element of C": list(CLASSES),
+        "product": [f"{a} x {b}" for a, b in product(CLASSES, repeat=2)],
+        "sum": [f"{start} + {addend}" for start, addend in product(CLASSES, PRODUCTS)],
+        "sum of zeros": list(ZEROS),
+        "invalid step": list(INVALID),
+        "step": list(SITUATIONS),
         "conversion": conversions,
         "conversion alone": conversions[1:],
         "result": [
@@ -70,16 +80,8 @@ class Coverage:
         if times:
             self.counts[question, answer] += times
 
-    def sample(self, call: Call, outcome: Outcome, accumulators: np.ndarray) -> None:
-        """Count what a call and its outcome show.
-
-        Parameters
-        ----------
-        call : Call
-        outcome : Outcome
-        accumulators : float32, shape of the values
-            What was converted.
-        """
+    def sample(self, call: Call, outcome: Outcome) -> None:
+        """Count what a call and its outcome show."""
         arguments = call.arguments
         if call.kind == "gemm":
             target = get_format(arguments["out_format"], OUTPUT_FORMATS)
@@ -91,7 +93,9 @@ class Coverage:
             if "c" in call.operands:
                 self._classify("element of C", call.operands["c"], FP32)
             self._shape(call)
+            converted = self._steps(call)
         else:
+            converted = call.operands["x"]
             target = get_format(arguments["fmt"], OUTPUT_FORMATS)
         how = f"{target} {arguments['rounding']}"
         how = "fp32" if target is FP32 else how + " saturating" * arguments["saturate"]
@@ -100,7 +104,7 @@ class Coverage:
         results = codes if target is FP32 else decode(codes, target)
         self._classify("result", results, target, f"{target} ")
         if target is not FP32:
-            self._rounded(accumulators, results, target)
+            self._rounded(converted, results, target)
         for flag in BITS:
             self.hit("flag", flag, getattr(outcome.flags, flag))
 
@@ -135,17 +139,8 @@ class Coverage:
     def _classify(
         self, question: str, values: np.ndarray, fmt: FloatFormat, prefix: str = ""
     ) -> None:
-        magnitude = np.abs(values)
-        finite = np.isfinite(values)
-        least_normal = 2.0**fmt.min_exponent
-        for name, members in (
-            ("zero", magnitude == 0),
-            ("subnormal", (magnitude > 0) & (magnitude < least_normal)),
-            ("normal", finite & (magnitude >= least_normal)),
-            ("infinite", np.isinf(values)),
-            ("nan", np.isnan(values)),
-        ):
-            self.hit(question, prefix + name, int(np.count_nonzero(members)))
+        for name, members in _classes(values, fmt).items():
+            self._count(question, prefix + name, members)
 
     def _rounded(self, before: np.ndarray, after: np.ndarray, fmt: FloatFormat) -> None:
         finite = np.isfinite(before)
@@ -163,7 +158,50 @@ class Coverage:
             ("up to a power of two", up & (np.frexp(y)[0] == 0.5)),
             ("to infinity or NaN", ~np.isfinite(y)),
         ):
-            self.hit("rounded", f"{fmt} {name}", int(np.count_nonzero(members)))
+            self._count("rounded", f"{fmt} {name}", members)
+
+    def _steps(self, call: Call) -> np.ndarray:
+        """Count what the steps of a GEMM show; return the accumulators after the last."""
+        arguments = call.arguments
+        a, b = np.asarray(call.operands["a"]), np.asarray(call.operands["b"])
+        c = call.operands.get("c")
+        if c is None:
+            c = np.zeros((len(a), b.shape[1]), dtype=np.float32)
+        a_format, b_format = (
+            get_format(arguments[f"{side}_format"], OPERAND_FORMATS) for side in "ab"
+        )
+        request = GemmRequest(a, b, c, a_format, b_format, FP32, Rounding.NEAREST, True)
+        accumulators = c
+        for step in steps(request):
+            self._step(step, a_format, b_format)
+            accumulators = step.total
+        return accumulators
+
+    def _step(self, step: Step, a_format: FloatFormat, b_format: FloatFormat) -> None:
+        a, b = _classes(step.a, a_format), _classes(step.b, b_format)
+        before, added = _classes(step.accumulator, FP32), _classes(step.product, FP32)
+        for (left, these), (right, those) in product(a.items(), b.items()):
+            # Outer products: count them without making them.
+            times = int(np.count_nonzero(these)) * int(np.count_nonzero(those))
+            self.hit("product", f"{left} x {right}", times)
+        for (start, these), addend in product(before.items(), PRODUCTS):
+            self._count("sum", f"{start} + {addend}", these & added[addend])
+        zeros = before["zero"] & added["zero"]
+        negative = np.signbit(step.accumulator), np.signbit(step.product)
+        for sum_of_zeros, (start, addend) in zip(
+            ZEROS, product((False, True), repeat=2), strict=True
+        ):
+            members = zeros & (negative[0] == start) & (negative[1] == addend)
+            self._count("sum of zeros", sum_of_zeros, members)
+        from_numbers = ~(a["nan"] | b["nan"])
+        opposite = before["infinite"] & added["infinite"] & (negative[0] != negative[1])
+        self._count("invalid step", INVALID[0], from_numbers & added["nan"] & ~before["nan"])
+        self._count("invalid step", INVALID[1], opposite)
+        for situation, members in step.situations().items():
+            self._count("step", situation, members)
+
+    def _count(self, question: str, answer: str, members: np.ndarray) -> None:
+        self.hit(question, answer, int(np.count_nonzero(members)))
 
     def _shape(self, call: Call) -> None:
         (m, k), n = call.operands["a"].shape, call.operands["b"].shape[1]
@@ -174,3 +212,16 @@ class Coverage:
         self.hit("shape", "K of 0", k == 0)
         self.hit("shape", "K of 1", k == 1)
         self.hit("shape", "long K", k >= 32)
+
+
+def _classes(values: np.ndarray, fmt: FloatFormat) -> dict[str, np.ndarray]:
+    """Return which of the values are in each of `CLASSES`."""
+    magnitude = np.abs(values)
+    least_normal = 2.0**fmt.min_exponent
+    return {
+        "zero": magnitude == 0,
+        "subnormal": (magnitude > 0) & (magnitude < least_normal),
+        "normal": np.isfinite(values) & (magnitude >= least_normal),
+        "infinite": np.isinf(values),
+        "nan": np.isnan(values),
+    }

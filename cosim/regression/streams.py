@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 import numpy as np
+from cocotb.types import LogicArray
 
 Stall = Callable[[], bool]
 """Says for each clock whether a stream pauses in it."""
@@ -26,7 +27,8 @@ def random_stall(rng: np.random.Generator, share: float) -> Stall:
 class Source:
     """Offers payloads to a stream of the device; keeps one offered until it is taken.
 
-    While it offers none, the payload is noise: nothing may depend on it.
+    While it offers none, the payload is noise, or unknown if `unknown` is set: nothing may depend
+    on it.
 
     Parameters
     ----------
@@ -42,16 +44,16 @@ class Source:
     def __init__(self, dut, name: str, width: int, rng: np.random.Generator) -> None:
         self.name = name
         self.stall: Stall = never
-        self.waiting: deque[int] = deque()
+        self.unknown = False
+        self.waiting: deque[int | LogicArray] = deque()
         self.taken = 0
         self.stalled = 0
         self._payload = getattr(dut, f"{name}_payload")
         self._valid = getattr(dut, f"{name}_valid")
         self._ready = getattr(dut, f"{name}_ready")
-        self._bytes = (width + 7) // 8
-        self._mask = (1 << width) - 1
+        self._width = width
         self._rng = rng
-        self._offered: int | None = None
+        self._offered: int | LogicArray | None = None
 
     def reset(self) -> None:
         """Forget everything that was to be offered."""
@@ -67,8 +69,7 @@ class Source:
                 self._offered = self.waiting.popleft()
                 self._payload.value = self._offered
         if self._offered is None:
-            noise = int.from_bytes(self._rng.bytes(self._bytes), "little")
-            self._payload.value = noise & self._mask
+            self._payload.value = self._noise()
         self._valid.value = self._offered is not None
 
     def sample(self) -> bool:
@@ -78,6 +79,12 @@ class Source:
             self._offered = None
             self.taken += 1
         return taken
+
+    def _noise(self) -> int | LogicArray:
+        if self.unknown:
+            return LogicArray("X" * self._width)
+        noise = int.from_bytes(self._rng.bytes((self._width + 7) // 8), "little")
+        return noise & ((1 << self._width) - 1)
 
 
 class Sink:

@@ -13,21 +13,23 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
+from cocotb.types import LogicArray
 
-from cosim.calls import Call, Outcome
+from cosim.calls import Call, Mismatch, Outcome
 from cosim.regression.coverage import Coverage
 from cosim.regression.streams import Sink, Source, never, random_stall
 from pysim import ArrayConfig, Flags, FloatFormat, GoldenEngine, Rounding, get_format
 from pysim.convert import ROUNDINGS, code_dtype
-from pysim.engine import GemmRequest
 from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
-from pysim.golden import accumulate
 
 ENVIRONMENT = "FP8COSIM_REGRESSION"
 """Variable that names the file with what the tests need to know."""
 
 NAMES: list[str] = []
 """Every test, in order."""
+
+MISMATCH = "mismatch-{test}.npz"
+"""Replay file that a test leaves beside the coverage if a call goes wrong."""
 
 PATIENCE = 300
 """Clocks that something is waited for, beyond those that its streams may need."""
@@ -97,6 +99,7 @@ class TB:
     def __init__(self, dut, setup: Setup, name: str) -> None:
         self.dut = dut
         self.setup = setup
+        self.name = name
         self.config = ArrayConfig.from_dict(setup.manifest["config"])
         self.golden = GoldenEngine(self.config)
         self.rng = np.random.default_rng([setup.seed, zlib.crc32(name.encode())])
@@ -165,8 +168,13 @@ class TB:
         if stalled:
             got = Outcome(got.values, got.flags, expected.cycles, got.random_state)
         differences = expected.differences(got)
-        assert not differences, f"{call.describe()}: expected and found {'; '.join(differences)}"
-        self.coverage.sample(call, expected, self._accumulators(call))
+        where = ""
+        if differences and self.setup.replay is None:
+            where = f"; the call is recorded in {self._record(call, expected, got)}"
+        assert not differences, (
+            f"{call.describe()}: expected and found {'; '.join(differences)}{where}"
+        )
+        self.coverage.sample(call, expected)
         return expected
 
     async def make(self, call: Call) -> Outcome:
@@ -351,32 +359,28 @@ class TB:
         self.sources["commands"].waiting.append(word)
 
     def _offer(self, stream: str, numbers: np.ndarray, bits: int, lanes: int) -> None:
-        """Offer numbers in the low lanes, and noise in the others: nothing may depend on them."""
+        """Offer numbers in the low lanes; nothing may depend on what the others get."""
         word = 0
         noise = self.rng.integers(1 << bits, size=lanes - len(numbers)).tolist()
         for number in reversed([*numbers.tolist(), *noise]):
             word = word << bits | number
-        self.sources[stream].waiting.append(word)
+        source = self.sources[stream]
+        if source.unknown:
+            used = bits * len(numbers)
+            known = format(word & ((1 << used) - 1), f"0{used}b")
+            source.waiting.append(LogicArray("X" * (bits * lanes - used) + known))
+        else:
+            source.waiting.append(word)
 
     def _patience(self) -> int:
         return PATIENCE + 8 * (self.config.rows + self.config.cols)
 
-    def _accumulators(self, call: Call) -> np.ndarray:
-        """Return what the converters got."""
-        if call.kind == "quantize":
-            return call.operands["x"]
-        arguments = call.arguments
-        request = GemmRequest(
-            np.asarray(call.operands["a"]),
-            np.asarray(call.operands["b"]),
-            call.operands.get("c"),
-            get_format(arguments["a_format"], OPERAND_FORMATS),
-            get_format(arguments["b_format"], OPERAND_FORMATS),
-            FP32,
-            Rounding.NEAREST,
-            saturate=True,
-        )
-        return accumulate(request)[0]
+    def _record(self, call: Call, expected: Outcome, got: Outcome) -> Path:
+        """Write a replay file; return where."""
+        path = Path(self.setup.coverage).with_name(MISMATCH.format(test=self.name))
+        notes = {"test": self.name, "seed": self.setup.seed, "simulator": cocotb.SIM_NAME}
+        Mismatch(call, expected, got, "golden", "rtl", notes).save(path)
+        return path
 
 
 @dataclass(frozen=True)

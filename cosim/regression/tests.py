@@ -92,16 +92,11 @@ async def boundaries_of_conversion(bench: TB) -> None:
 @regression_test
 async def special_operands(bench: TB) -> None:
     """Each kind of number times each, added to each kind of accumulator."""
-    rows, cols = bench.config.rows, bench.config.cols
     starts = [0.0, -0.0, 1e-45, -1e-40, 1.5, 3e38, -np.inf, np.inf, np.nan]
     for a_format, b_format in product(OPERAND_FORMATS, repeat=2):
         a, b = (np.array(_telling_codes(fmt), dtype=np.uint8) for fmt in (a_format, b_format))
         for start in (None, *starts):
             operands: Operands = {"a": a[:, None], "b": b[None, :]}
-            if bench.config.rows * bench.config.cols < 16:
-                # A small array would take many tiles: some rows and columns do.
-                operands["a"] = bench.rng.permutation(operands["a"])[: 3 * rows]
-                operands["b"] = bench.rng.permutation(operands["b"], axis=1)[:, : 3 * cols]
             if start is not None:
                 shape = (len(operands["a"]), operands["b"].shape[1])
                 operands["c"] = np.full(shape, start, dtype=np.float32)
@@ -123,6 +118,39 @@ async def sums_that_cancel(bench: TB) -> None:
             c = np.where(rng.random(first.shape) < 0.5, nearby.view(np.float32), shifted)
             operands = {"a": a, "b": b, "c": c.astype(np.float32)}
             await bench.check(_gemm(bench, operands, a_format, b_format, FP32))
+
+
+@regression_test
+async def boundaries_of_addition(bench: TB) -> None:
+    """Accumulators at every distance from the product: ties, carries, bits that only just count."""
+    codes = (0x3C, 0x3D, 0x3E, 0x3F)  # 1, 1.25, 1.5, and 1.75 in E5M2
+    significands = np.array([0x3F800000, 0x3F800001, 0x3FC00000, 0x3FFFFFFF], dtype=np.uint32)
+    distances = np.arange(-29, 30)
+    sizes = np.ldexp(significands.view(np.float32)[:, None], distances)
+    starts = np.concatenate([sizes.reshape(-1), -sizes.reshape(-1)])
+    operands = {
+        "a": np.array(codes, dtype=np.uint8)[:, None],
+        "b": np.full((1, len(starts)), codes[-1], dtype=np.uint8),
+        "c": np.tile(starts, (len(codes), 1)),
+    }
+    e5m2 = OPERAND_FORMATS[0]
+    await bench.check(_gemm(bench, operands, e5m2, e5m2, FP32))
+
+
+@regression_test
+async def unused_inputs(bench: TB) -> None:
+    """Nothing depends on idle inputs, nor on lanes outside a tile: a simulator with X puts X there.
+
+    A simulator without X takes some number instead, as it does in every other test.
+    """
+    for source in bench.sources.values():
+        source.unknown = True
+    for i in range(12):
+        bench.stall(0.5 if i % 2 else 0)
+        await bench.check(_one_tile(bench, k=int(bench.rng.integers(0, 6))))
+        numbers = bench.rng.standard_normal(bench.config.cols + 1).astype(np.float32)
+        call = _conversion(bench, numbers, OPERAND_FORMATS[i % 2], Rounding.STOCHASTIC, True)
+        await bench.check(call)
 
 
 @regression_test
@@ -245,6 +273,61 @@ async def lanes_draw_only_for_results(bench: TB) -> None:
         drawn = rounding is Rounding.STOCHASTIC and fmt is not FP32
         cols = call.operands["b"].shape[1]
         assert ((after != before) == (drawn & (np.arange(bench.config.cols) < cols))).all()
+
+
+@regression_test
+async def lanes_loaded_while_drawing(bench: TB) -> None:
+    """A load wins over a draw in the same clock; a load of zero does not hinder the draw."""
+    config, dut, e5m2 = bench.config, bench.dut, OPERAND_FORMATS[0]
+    high = (1 << config.lfsr_width) - 1
+    for lane in range(config.cols):
+        for state in (int(bench.rng.integers(1, high, dtype=np.uint64, endpoint=True)), 0):
+            numbers = bench.rng.standard_normal(6 * config.cols).astype(np.float32)
+            await FallingEdge(dut.clk)
+            dut.lfsr_lane.value = lane
+            dut.lfsr_load_state.value = state
+            dut.lfsr_load.value = 1
+            await bench.wait(2)
+            call = _conversion(bench, numbers, e5m2, Rounding.STOCHASTIC, True)
+            expected = call.run(bench.golden)
+            values, lanes = expected.values.copy(), expected.random_state
+            if state:
+                # The lane stands still: every number of the column gets the same draw.
+                column = numbers[lane :: config.cols]
+                draws = np.full(len(column), state & ((1 << config.random_bits) - 1), np.uint32)
+                values[lane :: config.cols] = convert(
+                    column, e5m2, Rounding.STOCHASTIC, True, draws, config.random_bits
+                )[0]
+                lanes[lane] = state
+            got = await bench.collect(bench.send(call))
+            dut.lfsr_load.value = 0
+            assert np.array_equal(got, values), f"wrong draws while lane {lane} loads {state:#x}"
+            found = await bench.read_lanes()
+            assert np.array_equal(found, lanes), f"lane {lane} does not load {state:#x} alone"
+            bench.golden.random_state = lanes
+            await bench.take_flags()
+
+
+@regression_test
+async def flags_raised_while_cleared(bench: TB) -> None:
+    """Clearing forgets what was, not what a result raises in the same clock."""
+    dut, cols = bench.dut, bench.config.cols
+    numbers = np.array([1.0, 1.1, 3e38, 1.0, 1e-30, 2.0], dtype=np.float32)
+    # One number fills a row, so that the flags of a clock are those of one number.
+    rows = [np.full(cols, number) for number in numbers]
+    call = _conversion(bench, np.concatenate(rows), OPERAND_FORMATS[0], Rounding.NEAREST, False)
+    each = [convert(row, OPERAND_FORMATS[0], Rounding.NEAREST, False)[1].to_bits() for row in rows]
+    await FallingEdge(dut.clk)
+    dut.clear_flags.value = 1
+    expected = bench.send(call)
+    seen = []
+    for _ in range(len(rows) + 4):
+        await bench.settled()
+        if dut.d_valid.value:
+            seen.append(int(dut.flags.value))
+    assert seen == each, f"flags of numbers in a row are {seen}: expected {each}"
+    await bench.collect(expected)
+    await bench.take_flags()
 
 
 @regression_test

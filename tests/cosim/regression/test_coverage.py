@@ -14,7 +14,7 @@ def covered_by(x, fmt, rounding="nearest", saturate=False):
     arguments = {"fmt": fmt, "rounding": rounding, "saturate": saturate}
     call = Call(engine.config, "quantize", {"x": x}, arguments, engine.random_state)
     coverage = Coverage()
-    coverage.sample(call, call.run(engine), x)
+    coverage.sample(call, call.run(engine))
     return {bin: count for bin, count in coverage.counts.items() if count}
 
 
@@ -44,6 +44,30 @@ def test_results_and_flags():
     assert found["flag", "overflow"] == found["flag", "inexact"] == 1
     assert ("flag", "invalid") not in found
     assert found["conversion alone", "e5m2 nearest"] == 1
+
+
+def test_steps_of_a_gemm():
+    engine = GoldenEngine(ArrayConfig(2, 2))
+    arguments = {"a_format": "e5m2", "b_format": "e4m3", "out_format": "fp16"}
+    arguments |= {"rounding": "nearest", "saturate": False}
+    # (-0 + 0 x 1), then + infinity x 0; beside it (-0 + 0 x -1), then + infinity x 1.
+    operands = {
+        "a": np.array([[0x00, 0x7C]], dtype=np.uint8),
+        "b": np.array([[0x38, 0xB8], [0x00, 0x38]], dtype=np.uint8),
+        "c": np.array([[-0.0, -0.0]], dtype=np.float32),
+    }
+    call = Call(engine.config, "gemm", operands, arguments, engine.random_state)
+    coverage = Coverage()
+    coverage.sample(call, call.run(engine))
+    found = {bin: count for bin, count in coverage.counts.items() if count}
+    assert found["product", "zero x normal"] == 2
+    assert found["product", "infinite x zero"] == found["product", "infinite x normal"] == 1
+    assert found["sum of zeros", "-0 + +0"] == found["sum of zeros", "-0 + -0"] == 1
+    assert found["sum", "zero + nan"] == found["sum", "zero + infinite"] == 1
+    assert found["invalid step", "infinity times zero"] == 1
+    assert ("invalid step", "infinity less infinity") not in found
+    assert found["result", "fp16 infinite"] == found["result", "fp16 nan"] == 1
+    assert not [answer for question, answer in found if question == "step"]
 
 
 def test_missed_until_reached(tmp_path):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 import rtl_gen
+from cosim.calls import Mismatch
 from cosim.campaign import run_campaign
 from cosim.errors import CheckFailedError
 from cosim.regression import testbench
@@ -84,6 +85,43 @@ FAULTS = {
         "random_conversions",
     ),
     "load of zero": ("fp8_lfsr", r"_\d+_ \? load_state", "load ? load_state", "lanes_can_be_set"),
+    "ties of the adder": (
+        "fp8_accumulator_adder",
+        r"(_\d+_) \| normal_by_1\[4\];",
+        "1'h1;",
+        "boundaries_of_addition",
+    ),
+    "ties of the converter": (
+        "fp8_converter",
+        r"(_\d+_) \| shifted_by_32\[16\];",
+        "1'h1;",
+        "boundaries_of_conversion",
+    ),
+    "keep": ("fp8_mac_array", r"\? column_1_used :", "? 1'h1 :", "random_gemms"),
+    "unused column": (
+        "fp8_mac_array",
+        r"(accept\$\d+ ) & column_1_used;",
+        r"\1;",
+        "unused_inputs",
+    ),
+    "flag raised in the clock that clears": (
+        "fp8_mac_array",
+        r"clear_flags \? \w+ :",
+        "clear_flags ? 4'h0 :",
+        "flags_raised_while_cleared",
+    ),
+    "load in the clock of a draw": (
+        "fp8_lfsr",
+        r"(_\d+_) \? load_state",
+        r"(\1 & ~advance) ? load_state",
+        "lanes_loaded_while_drawing",
+    ),
+    "draw in the clock of a load of zero": (
+        "fp8_lfsr",
+        r"advance \?",
+        "(advance & ~load) ?",
+        "lanes_loaded_while_drawing",
+    ),
     "skew": ("fp8_skew", r"\{ lane_1, aligned\[12:0\] \}", "aligned", "random_gemms"),
 }
 
@@ -108,7 +146,22 @@ def test_edited_verilog_fails_by_command(fp8cosim, tmp_path, design):
     assert "edited since it was generated: fp8_multiplier.v" in done.stderr
     assert "1 of 1 tests failed: random_gemms" in done.stderr
     assert "FAILED  random_gemms" in done.stdout
-    assert (tmp_path / "out" / "waves.vcd").stat().st_size > 1000
+    waves = tmp_path / "out" / "waves.vcd"
+    assert waves.stat().st_size > 1000
+    assert str(waves) in done.stderr
+
+
+@needs_icarus
+def test_what_went_wrong_is_recorded(design, tmp_path):
+    faulty = edit(design, "fp8_multiplier", "8'h62", "8'h63")
+    run_regression(faulty, tmp_path, simulator="icarus", expression="special_operands")
+    mismatch = Mismatch.load(tmp_path / "mismatch-special_operands.npz")
+    assert mismatch.notes["test"] == "special_operands"
+    with GoldenEngine(design.config) as golden:
+        assert not mismatch.expected.differences(mismatch.call.run(golden))
+    assert mismatch.expected.differences(mismatch.got)
+    run_regression(design, tmp_path, simulator="icarus", expression="after_reset")
+    assert not list(tmp_path.glob("mismatch-*"))
 
 
 @pytest.fixture
@@ -143,6 +196,19 @@ def test_replay(fp8cosim, tmp_path, recorded):
     good = fp8cosim(*arguments)
     assert good.returncode == 0, good.stderr
     assert json.loads(good.stdout)["passed"]
+
+
+@needs_icarus
+def test_replay_of_a_failed_regression(fp8cosim, tmp_path, recorded):
+    _, folder = recorded
+    common = ("--rtl", folder, "--simulator", "icarus", "-o", "out")
+    assert fp8cosim("regress", "-k", "special_operands", *common).returncode == 1
+    file = tmp_path / "out" / "mismatch-special_operands.npz"
+    done = fp8cosim("replay", file, *common)
+    assert done.returncode == 1
+    assert "the Verilog differs from golden now" in done.stdout
+    # Written to the same folder, it keeps what it replays, and records no other.
+    assert list((tmp_path / "out").glob("mismatch-*")) == [file]
 
 
 def test_replay_of_something_else(fp8cosim, tmp_path):
@@ -195,6 +261,6 @@ def test_missing_simulator(fp8cosim, tmp_path):
 def test_select():
     assert select(None) == testbench.NAMES
     assert select("^after_reset$") == ["after_reset"]
-    assert set(select("stall|flags")) == {"stalled_gemms", "flags_stick"}
+    assert set(select("stalled|stick")) == {"stalled_gemms", "flags_stick"}
     with pytest.raises(InputError):
         select("nothing_of_the_kind")
