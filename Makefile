@@ -20,7 +20,7 @@ test-long: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 # `installed` is a stamp: pip runs again when the dependencies change.
 $(VENV)/installed: pyproject.toml | tools
