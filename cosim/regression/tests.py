@@ -331,6 +331,32 @@ async def flags_raised_while_cleared(bench: TB) -> None:
 
 
 @regression_test
+async def flags_come_with_results(bench: TB) -> None:
+    """A flag is raised once its result leaves the converters, not while it is accumulated."""
+    for _ in range(8):
+        call = _one_tile(bench, k=4, rounding=Rounding.NEAREST)
+        a, b, c = (call.operands[name] for name in "abc")
+        golden, so_far, expected = GoldenEngine(bench.config), 0, []
+        for row, start in zip(a, c, strict=True):
+            golden.gemm(row[None], b, c=start[None], **call.arguments)
+            so_far |= golden.flags.to_bits()
+            expected.append(so_far)
+        packets = bench.send(call)
+        seen = []
+        for _ in range(packets.patience):
+            await bench.settled()
+            flags = int(bench.dut.flags.value)
+            if bench.dut.d_valid.value:
+                seen.append(flags)
+            assert seen or flags == 0, f"flags are {flags} before the first result"
+            if len(seen) == len(expected):
+                break
+        assert seen == expected, f"flags after each row are {seen}: expected {expected}"
+        await bench.collect(packets)
+        await bench.take_flags()
+
+
+@regression_test
 async def flags_stick(bench: TB) -> None:
     """Flags add up over calls until they are cleared."""
     largest = np.float32(3e38)

@@ -110,6 +110,12 @@ FAULTS = {
         "clear_flags ? 4'h0 :",
         "flags_raised_while_cleared",
     ),
+    "flags of a sum before its result": (
+        "fp8_mac_array",
+        r"= accept & (_\d+_);",
+        r"= accept | \1;",
+        "flags_come_with_results",
+    ),
     "load in the clock of a draw": (
         "fp8_lfsr",
         r"(_\d+_) \? load_state",
