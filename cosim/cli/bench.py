@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cosim.cli.app import Json, app, console, finish
+from cosim.cli.app import Json, app, finish
+from cosim.cli.progress import parts_bar
 from cosim.files import make_folder, replacing
 from pysim import InputError
 
@@ -39,13 +39,7 @@ def bench(
     if THROUGHPUT in chosen:
         make_folder(output)
     results, rates = [], None
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
+    with parts_bar() as bar:
         task = bar.add_task("", total=len(chosen))
         for name in chosen:
             bar.update(task, description=name)

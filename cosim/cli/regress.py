@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import rtl_gen
 from cosim.cli.app import Json, app, console, finish
 from cosim.cli.options import Cols, ConfigFile, Rows, array_config
+from cosim.cli.progress import parts_bar
 from cosim.errors import CheckFailedError
 from pysim import InputError
 
@@ -45,13 +45,7 @@ def regress(
     edited = rtl_gen.edited_files(design)
     if edited:
         console.print(f"edited since it was generated: {', '.join(edited)}")
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
+    with parts_bar() as bar:
         task = bar.add_task("generating", total=None)
 
         def show(what: str, done: int, total: int) -> None:
