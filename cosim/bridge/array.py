@@ -133,13 +133,17 @@ class Array:
         codes = self.engine.quantize(
             values, spec.format, rounding=spec.rounding, saturate=spec.saturate
         )
-        cycles = self.engine.cycles - cycles
-        self.statistics.count_conversion(layer, role, values, codes, spec.float_format, cycles)
+        self.statistics.count_conversion(
+            *(layer, role, values, codes, spec.float_format),
+            flags=self.engine.flags,
+            cycles=self.engine.cycles - cycles,
+        )
         return torch.from_numpy(codes)
 
 
 def _decode(codes: np.ndarray, fmt: FloatFormat) -> np.ndarray:
-    return codes if fmt is FP32 else _table(fmt)[codes]
+    # Every code is in the table: `clip` only spares the check.
+    return codes if fmt is FP32 else np.take(_table(fmt), codes, mode="clip")
 
 
 @cache

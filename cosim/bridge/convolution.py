@@ -8,6 +8,7 @@ from torch.autograd.function import once_differentiable
 
 from cosim.bridge.array import Array
 from cosim.bridge.product import backward_kind
+from cosim.bridge.unseen import unseen
 from cosim.bridge.unsupported import require
 from cosim.bridge.windows import Axis, gather, phases
 
@@ -99,8 +100,16 @@ class Convolution(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, error: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the derivatives by `x`, `weight`, and `bias`."""
+        # Seen: under a checkpoint, asking for tensors computes the forward pass anew.
+        saved = ctx.saved_tensors
+        with unseen():
+            return Convolution._derivatives(ctx, *saved, error)
+
+    @staticmethod
+    def _derivatives(
+        ctx: Any, x_codes: torch.Tensor, weight_codes: torch.Tensor, error: torch.Tensor
+    ) -> tuple[torch.Tensor | None, ...]:
         array, layer, axes, groups = ctx.array, ctx.layer, ctx.axes, ctx.groups
-        x_codes, weight_codes = ctx.saved_tensors
         x_role, weight_role = ctx.roles
         *_, needs_x, needs_weight, needs_bias = ctx.needs_input_grad
         grad_x = grad_weight = grad_bias = None

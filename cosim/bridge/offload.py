@@ -17,6 +17,7 @@ from cosim.bridge.array import Array
 from cosim.bridge.functions import COMPOSITE, NOT_OFFLOADED, OFFLOADED
 from cosim.bridge.recipe import DEFAULT_RECIPE, Recipe
 from cosim.bridge.statistics import Statistics
+from cosim.bridge.unseen import unseen
 from cosim.bridge.unsupported import UnsupportedError
 from cosim.bridge.watch import Watch
 from cosim.bridge.weights import Weights
@@ -187,7 +188,8 @@ class _FunctionMode(TorchFunctionMode):
         for argument, value in bound.arguments.items():
             for tensor in _tensors(value):
                 _check(tensor, mask=argument == "attn_mask")
-        return handler(*bound.args, **bound.kwargs)
+        with unseen():
+            return handler(*bound.args, **bound.kwargs)
 
     def _run_listed(self, func: Callable, args: tuple, kwargs: dict, reason: str = "") -> Any:
         self._inside_listed = True

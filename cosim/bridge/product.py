@@ -6,6 +6,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from cosim.bridge.array import Array
+from cosim.bridge.unseen import unseen
 
 
 class Product(torch.autograd.Function):
@@ -43,8 +44,16 @@ class Product(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, error: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the derivatives by `a`, `b`, and `c`."""
+        # Seen: under a checkpoint, asking for tensors computes the forward pass anew.
+        saved = ctx.saved_tensors
+        with unseen():
+            return Product._derivatives(ctx, *saved, error)
+
+    @staticmethod
+    def _derivatives(
+        ctx: Any, a_codes: torch.Tensor, b_codes: torch.Tensor, error: torch.Tensor
+    ) -> tuple[torch.Tensor | None, ...]:
         array, layer = ctx.array, ctx.layer
-        a_codes, b_codes = ctx.saved_tensors
         a_role, b_role = ctx.roles
         *_, needs_a, needs_b, needs_c = ctx.needs_input_grad
         grad_a = grad_b = None

@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 
 from cosim.bridge.recipe import ROLES, RoleSpec
-from pysim import GemmResult
+from pysim import Flags, GemmResult
 from pysim.formats import FP32, FloatFormat
 
 KINDS = ("forward", "dgrad", "wgrad")
@@ -128,18 +128,19 @@ class Statistics:
         values: np.ndarray,
         codes: np.ndarray,
         fmt: FloatFormat,
+        flags: Flags,
         cycles: int,
     ) -> None:
-        """Count float32 `values` that the engine converted to `codes`."""
+        """Count float32 `values` that the engine converted to `codes`, raising `flags`."""
         counts = self._roles.setdefault((layer, role), RoleCounts())
         counts.elements += values.size
         counts.cycles += cycles
         if values.size == 0:
             return
-        zeros = values.size - _nonzeros(values)
-        counts.underflowed += _count_zero_codes(codes, fmt) - zeros
-        # False for NaN too: only then is a second look needed.
-        if not (values.max() <= fmt.max_value and values.min() >= -fmt.max_value):
+        # The flags, and one look at the codes, tell whether there is anything to count.
+        if flags.underflow:
+            counts.underflowed += _count_zero_codes(codes, fmt) - _nonzeros(values == 0)
+        if flags.overflow or (codes & (fmt.sign_code - 1)).max() > fmt.max_code:
             nonfinite = values.size - _nonzeros(np.isfinite(values))
             counts.nonfinite += nonfinite
             within = _nonzeros(np.abs(values) <= fmt.max_value)

@@ -10,10 +10,11 @@ with an inserted zero is ever computed.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import gcd, prod
+from math import gcd
 
-import numpy as np
 import torch
+
+from pysim.fast import gather as compiled
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,6 @@ class Windows:
     step: int
     taps: int
     tap_step: int
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """Least and greatest position."""
-        ends = ((self.count - 1) * self.step, (self.taps - 1) * self.tap_step)
-        return self.start + sum(min(e, 0) for e in ends), self.start + sum(max(e, 0) for e in ends)
 
 
 @dataclass(frozen=True)
@@ -120,30 +115,6 @@ def gather(codes: torch.Tensor, windows: Sequence[Windows], groups: int) -> torc
         Rows and columns each with the last dimension fastest, as a weight [C_out, C_in, *kernel]
         flattens. Windows are columns because neighbours in a row are then neighbours in memory.
     """
-    n, channels = codes.shape[:2]
-    sizes = codes.shape[2:]
-    spans = [w.span for w in windows]
-    before = [max(-low, 0) for low, _ in spans]
-    after = [max(high - size + 1, 0) for (_, high), size in zip(spans, sizes, strict=True)]
-    array = codes.numpy()
-    if any(before) or any(after):
-        # Code 0 is +0 in every format.
-        array = np.pad(array, [(0, 0), (0, 0), *zip(before, after, strict=True)])
-    array = np.ascontiguousarray(array)
-
-    channel, *strides = array.strides[1:]
-    origin = sum((w.start + b) * s for w, b, s in zip(windows, before, strides, strict=True))
-    taps, counts = [w.taps for w in windows], [w.count for w in windows]
-    view = np.lib.stride_tricks.as_strided(
-        array.reshape(-1)[origin:],
-        (groups, channels // groups, *taps, n, *counts),
-        (
-            channels // groups * channel,
-            channel,
-            *(w.tap_step * s for w, s in zip(windows, strides, strict=True)),
-            array.strides[0],
-            *(w.step * s for w, s in zip(windows, strides, strict=True)),
-        ),
-    )
-    matrices = view.reshape(groups, channels // groups * prod(taps), n * prod(counts))
-    return torch.from_numpy(matrices)
+    rows = [(w.start, w.count, w.step, w.taps, w.tap_step) for w in windows]
+    matrix = compiled.gather(codes.numpy(), rows)
+    return torch.from_numpy(matrix.reshape(groups, len(matrix) // groups, -1))

@@ -60,10 +60,11 @@ static inline F32 multiply_add(F32 x, F32 y, F32 sum) {
 #include "convert.h"
 #include "decode.h"
 #include "transpose.h"
+#include "start.h"
 #include "gemm.h"
 
 }  // namespace fast::avx2
 
 const fast::Kernels fast::avx2_kernels = {
-    avx2::gemm, avx2::convert, avx2::draw, avx2::TILE_ROWS, avx2::TILE_COLUMNS};
+    avx2::gemm, avx2::convert, avx2::draw, avx2::LANES};
 #endif

@@ -54,10 +54,11 @@ static inline F32 multiply_add(F32 x, F32 y, F32 sum) {
 #include "convert.h"
 #include "decode.h"
 #include "transpose.h"
+#include "start.h"
 #include "gemm.h"
 
 }  // namespace fast::avx512
 
 const fast::Kernels fast::avx512_kernels = {
-    avx512::gemm, avx512::convert, avx512::draw, avx512::TILE_ROWS, avx512::TILE_COLUMNS};
+    avx512::gemm, avx512::convert, avx512::draw, avx512::LANES};
 #endif

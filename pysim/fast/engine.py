@@ -1,7 +1,6 @@
 """The fast engine: golden's numbers at the speed of the processor's FP32 units."""
 
 import ctypes
-import os
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from pysim.convert import Rounding, code_dtype
 from pysim.engine import Engine, GemmRequest, GemmResult, QuantizeRequest
 from pysim.errors import InputError
 from pysim.fast import library
+from pysim.fast.processors import available_processors
 from pysim.flags import BITS, Flags
 from pysim.formats import FP32, FloatFormat
 from pysim.lfsr import Lfsr
@@ -46,7 +46,7 @@ class FastEngine(Engine):
     ) -> None:
         super().__init__(config)
         if threads is None:
-            threads = _available_processors()
+            threads = available_processors()
         if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
             raise InputError(f"threads {threads!r} is not allowed: it must be a positive integer")
         self.threads = threads
@@ -64,14 +64,14 @@ class FastEngine(Engine):
         m, n, k = request.shape
         # The names keep copies alive until the kernels have returned.
         a, b = _streamable(request.a), _streamable(request.b)
-        c = None if request.c is None else np.ascontiguousarray(request.c)
+        start = _start(request.c)
         sums = np.empty((m, n), dtype=np.float32)
         bits = self._library.fast_gemm(
             self._instructions,
             self.threads,
             *(_address(a), *a.strides, library.OPERANDS[request.a_format.name]),
             *(_address(b), *b.strides, library.OPERANDS[request.b_format.name]),
-            None if c is None else _address(c),
+            *start[1:],
             *(_address(sums), m, n, k),
         )
         cycles = self._model_gemm_cycles(request)
@@ -128,19 +128,21 @@ class FastEngine(Engine):
         self._states = states
 
 
-def _available_processors() -> int:
-    # Linux may allow a process fewer processors than there are; others cannot say.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _streamable(codes: np.ndarray) -> np.ndarray:
     """Return the matrix as it is if the kernels can read it: successive along one dimension."""
     rows, columns = codes.strides
     if (columns == 1 and rows > 0) or (rows == 1 and columns > 0):
         return codes
     return np.ascontiguousarray(codes)
+
+
+def _start(c: np.ndarray | None) -> tuple[np.ndarray | None, int | None, int, int]:
+    """Return C, or a copy the kernels can read, its address, and its strides in numbers."""
+    if c is None:
+        return None, None, 0, 0
+    if c.strides[0] % c.itemsize or c.strides[1] % c.itemsize or not c.flags.aligned:
+        c = np.ascontiguousarray(c)
+    return c, _address(c), c.strides[0] // c.itemsize, c.strides[1] // c.itemsize
 
 
 def _address(array: np.ndarray) -> int:

@@ -26,6 +26,7 @@ struct Scratch {
 // Accumulators in memory, [rows, columns]; `load` null stands for zeros.
 struct Accumulators {
     const float* load;
+    ptrdiff_t load_stride;
     float* store;
     ptrdiff_t stride;
 };
@@ -42,7 +43,7 @@ __attribute__((noinline)) static void multiply_tile(const float* a, const float*
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
         for (int v = 0; v < vectors; v++) {
-            sum[i][v] = c.load ? (F32)canonical(load<U32>(c.load + i * c.stride + v * LANES))
+            sum[i][v] = c.load ? (F32)canonical(load<U32>(c.load + i * c.load_stride + v * LANES))
                                : (F32){};
         }
     }
@@ -89,9 +90,9 @@ static void multiply_edge(MultiplyTile multiply, const float* a, const float* b,
                           Accumulators c, int rows, int columns) {
     alignas(64) float copy[TILE_ROWS * TILE_COLUMNS] = {};
     for (int i = 0; i < rows && c.load; i++) {
-        std::memcpy(copy + i * TILE_COLUMNS, c.load + i * c.stride, columns * sizeof(float));
+        std::memcpy(copy + i * TILE_COLUMNS, c.load + i * c.load_stride, columns * sizeof(float));
     }
-    multiply(a, b, depth, {c.load ? copy : nullptr, copy, TILE_COLUMNS});
+    multiply(a, b, depth, {c.load ? copy : nullptr, TILE_COLUMNS, copy, TILE_COLUMNS});
     for (int i = 0; i < rows; i++) {
         std::memcpy(c.store + i * c.stride, copy + i * TILE_COLUMNS, columns * sizeof(float));
     }
@@ -147,22 +148,36 @@ static void pack_b(const Codes& b, int64_t first, int64_t depth, int64_t left, i
     }
 }
 
+// Where a tile's accumulators are: in the result, but for those that C still holds.
+static Accumulators find_accumulators(const Gemm& g, int64_t first, int64_t top, int64_t left,
+                                      int64_t rows, int64_t columns) {
+    float* out = g.out + top * g.n + left;
+    if (first > 0) return {out, g.n, out, g.n};
+    if (!g.c.data) return {nullptr, 0, out, g.n};
+    if (g.c.column_stride == 1) {
+        return {g.c.data + top * g.c.row_stride + left, g.c.row_stride, out, g.n};
+    }
+    start(g.c, top, left, rows, columns, out, g.n);
+    return {out, g.n, out, g.n};
+}
+
 __attribute__((noinline)) static void multiply_block(const Gemm& g, const Block& block, Scratch& scratch) {
+    // Tiles of like heights: a low one at the end would leave the multipliers waiting for sums.
+    int64_t height = block.bottom - block.top;
+    int64_t tiles = (height + TILE_ROWS - 1) / TILE_ROWS;
     for (int64_t left = block.left; left < block.right; left += BLOCK_COLUMNS) {
         int64_t columns = smaller(BLOCK_COLUMNS, block.right - left);
         // Once without any k too: the accumulators pass through.
         for (int64_t first = 0; first == 0 || first < g.k; first += BLOCK_K) {
             int64_t depth = smaller(BLOCK_K, g.k - first);
-            const float* accumulators = first ? g.out : g.c;
             pack_b(g.b, first, depth, left, columns, scratch);
-            for (int64_t top = block.top; top < block.bottom; top += TILE_ROWS) {
-                int rows = (int)smaller(TILE_ROWS, block.bottom - top);
+            for (int64_t tile = 0; tile < tiles; tile++) {
+                int64_t top = block.top + height * tile / tiles;
+                int rows = (int)(block.top + height * (tile + 1) / tiles - top);
                 pack_a(g.a, top, rows, first, depth, scratch);
                 for (int64_t j = 0; j < columns; j += TILE_COLUMNS) {
                     int width = (int)smaller(TILE_COLUMNS, columns - j);
-                    int64_t corner = top * g.n + left + j;
-                    Accumulators c = {accumulators ? accumulators + corner : nullptr,
-                                      g.out + corner, g.n};
+                    Accumulators c = find_accumulators(g, first, top, left + j, rows, width);
                     int vectors = (width + LANES - 1) / LANES;
                     MultiplyTile multiply = choose_tile(
                         rows, vectors, std::make_integer_sequence<int, TILE_VECTORS>{});

@@ -50,10 +50,9 @@ unsigned gemm(const Kernels& kernels, int threads, const Gemm& g) {
     std::atomic<unsigned> flags = 0;
     parallel(threads, [&](int index) {
         int row = index / across, column = index % across;
-        Block block = {cut(g.m, kernels.tile_rows, down, row),
-                       cut(g.m, kernels.tile_rows, down, row + 1),
-                       cut(g.n, kernels.tile_columns, across, column),
-                       cut(g.n, kernels.tile_columns, across, column + 1)};
+        Block block = {cut(g.m, 1, down, row), cut(g.m, 1, down, row + 1),
+                       cut(g.n, kernels.columns, across, column),
+                       cut(g.n, kernels.columns, across, column + 1)};
         flags |= kernels.gemm(g, block);
     });
     return flags;
@@ -152,12 +151,13 @@ int fast_best_instructions() {
 unsigned fast_gemm(int instructions, int threads, const uint8_t* a, int64_t a_row_stride,
                    int64_t a_column_stride, const fast::Format* a_format, const uint8_t* b,
                    int64_t b_row_stride, int64_t b_column_stride, const fast::Format* b_format,
-                   const float* c, float* out, int64_t m, int64_t n, int64_t k) {
+                   const float* c, int64_t c_row_stride, int64_t c_column_stride, float* out,
+                   int64_t m, int64_t n, int64_t k) {
     const uint8_t* a_end = a + (m - 1) * a_row_stride + (k - 1) * a_column_stride + 1;
     const uint8_t* b_end = b + (k - 1) * b_row_stride + (n - 1) * b_column_stride + 1;
     fast::Gemm g = {{a, a_end, a_row_stride, a_column_stride, a_format},
                     {b, b_end, b_row_stride, b_column_stride, b_format},
-                    c, out, m, n, k};
+                    {c, c_row_stride, c_column_stride}, out, m, n, k};
     return fast::gemm(*fast::by_instructions[instructions], threads, g);
 }
 

@@ -33,11 +33,18 @@ struct Codes {
     const Format* format;
 };
 
-// D[m, n] = C + A B, float32; c and out are contiguous with n columns, c may be null.
+// What accumulators start from; strides in numbers, 0 to repeat. `data` null stands for zeros.
+struct Start {
+    const float* data;
+    ptrdiff_t row_stride;
+    ptrdiff_t column_stride;
+};
+
+// D[m, n] = C + A B, float32; out is contiguous with n columns.
 struct Gemm {
     Codes a;
     Codes b;
-    const float* c;
+    Start c;
     float* out;
     int64_t m, n, k;
 };
@@ -70,8 +77,8 @@ struct Kernels {
     // Takes `count` draws from each of `lanes` lanes into [count, lanes], and advances the lanes.
     // May write up to DRAW_SLACK numbers past the end of `draws`.
     void (*draw)(const Lfsr&, uint64_t* states, int lanes, int64_t count, uint32_t* draws);
-    // Register tile of the GEMM: blocks are best cut at its multiples.
-    int tile_rows, tile_columns;
+    // Columns that the GEMM takes at a time: blocks are best cut at multiples.
+    int columns;
 };
 
 constexpr int DRAW_SLACK = 16;

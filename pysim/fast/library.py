@@ -70,12 +70,14 @@ def load() -> ctypes.CDLL:
     codes = [pointer, length, length, pointer]
     library.fast_gemm.argtypes = [
         *(number, number, *codes, *codes),
-        *(pointer, pointer, length, length, length),
+        *(pointer, length, length, pointer, length, length, length),
     ]
     library.fast_convert.argtypes = [
         *(number, number, pointer, pointer, pointer, length, length),
         *(pointer, pointer, length, length),
     ]
+    library.fast_gather.argtypes = [number, pointer, pointer, pointer]
+    library.fast_gather.restype = None
     library.fast_gemm.restype = library.fast_convert.restype = ctypes.c_uint
     return library
 

@@ -30,6 +30,7 @@ static inline F32 multiply_add(F32 x, F32 y, F32 sum) {
 }
 
 #include "convert.h"
+#include "start.h"
 
 static float decode(uint8_t code, const Format& f) {
     uint32_t magnitude = code & 0x7F, sign = code & 0x80 ? 0x80000000u : 0, bits;
@@ -80,8 +81,8 @@ __attribute__((noinline)) static unsigned accumulate(const Gemm& g, const Block&
     unsigned flags = 0;
     for (int64_t i = block.top; i < block.bottom; i++) {
         float* out = g.out + i * g.n + block.left;
-        if (g.c) {
-            std::memcpy(out, g.c + i * g.n + block.left, columns * sizeof(float));
+        if (g.c.data) {
+            start(g.c, i, block.left, 1, columns, out, g.n);
         } else {
             std::fill(out, out + columns, 0.0f);
         }
@@ -111,4 +112,4 @@ static unsigned gemm(const Gemm& g, const Block& block) {
 }  // namespace fast::portable
 
 const fast::Kernels fast::portable_kernels = {
-    portable::gemm, portable::convert, portable::draw, 1, 64};
+    portable::gemm, portable::convert, portable::draw, 64};

@@ -240,3 +240,24 @@ def test_bad_threads(threads):
 def test_unknown_instructions():
     with pytest.raises(InputError, match="'mmx'"):
         FastEngine(ArrayConfig(), instructions="mmx")
+
+
+@pytest.mark.parametrize("instructions", ["portable", None])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 37, 3), (33, 70, 300), (40, 600, 2)])
+def test_a_repeated_start_equals_its_copy(instructions, shape):
+    m, n, k = shape
+    rng = np.random.default_rng(shape)
+    a, b = (rng.integers(0, 256, size, dtype=np.uint8) for size in ((m, k), (k, n)))
+    numbers = rng.integers(0, 1 << 32, (m, n), dtype=np.uint32).view(np.float32)
+    row, column = numbers[:1], numbers[:, :1]
+    starts = [np.broadcast_to(row, (m, n)), np.broadcast_to(column, (m, n)), numbers[::-1, ::-1]]
+    starts.append(np.asfortranarray(numbers))
+    with FastEngine(ArrayConfig(), instructions=instructions) as engine:
+        for c in starts:
+            results = [
+                engine.gemm(a, b, a_format="e5m2", b_format="e4m3", c=start)
+                for start in (c, np.ascontiguousarray(c))
+            ]
+            patterns = [result.values.view(np.uint32) for result in results]
+            np.testing.assert_array_equal(*patterns)
+            assert results[0].flags == results[1].flags
