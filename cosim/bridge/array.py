@@ -9,7 +9,7 @@ from cosim.bridge.recipe import Recipe
 from cosim.bridge.statistics import Statistics
 from cosim.bridge.weights import Weights
 from pysim import Engine, decode
-from pysim.formats import FP32, FloatFormat
+from pysim.formats import E5M2, FP32, FloatFormat
 
 
 class Array:
@@ -142,8 +142,14 @@ class Array:
 
 
 def _decode(codes: np.ndarray, fmt: FloatFormat) -> np.ndarray:
+    if fmt is FP32:
+        return codes
+    if fmt is E5M2:
+        # The upper half of FP16's codes; a converter's only NaN is the canonical one of both.
+        halves = torch.from_numpy(codes).to(torch.int16) << 8
+        return halves.view(torch.float16).float().numpy()
     # Every code is in the table: `clip` only spares the check.
-    return codes if fmt is FP32 else np.take(_table(fmt), codes, mode="clip")
+    return np.take(_table(fmt), codes, mode="clip")
 
 
 @cache

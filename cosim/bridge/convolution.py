@@ -101,9 +101,9 @@ class Convolution(torch.autograd.Function):
     def backward(ctx: Any, error: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the derivatives by `x`, `weight`, and `bias`."""
         # Seen: under a checkpoint, asking for tensors computes the forward pass anew.
-        saved = ctx.saved_tensors
+        x_codes, weight_codes = ctx.saved_tensors
         with unseen():
-            return Convolution._derivatives(ctx, *saved, error)
+            return Convolution._derivatives(ctx, x_codes, weight_codes, error)
 
     @staticmethod
     def _derivatives(

@@ -143,3 +143,17 @@ KERNELS = _names(
     """,
 )
 """PyTorch's own kernels that multiply matrices: what must never run unlisted."""
+
+# fmt: off
+ELEMENTWISE = frozenset((
+    "add", "add_", "addcdiv", "addcdiv_", "addcmul", "addcmul_", "clone", "copy_", "detach",
+    "detach_", "div", "div_", "exp", "fill_", "lerp", "lerp_", "log", "mul", "mul_", "neg",
+    "ones_like", "relu", "relu_", "sigmoid", "sqrt", "sqrt_", "sub", "sub_", "tanh", "zero_",
+    "zeros_like",
+))
+# fmt: on
+"""Functions of which no kernel multiplies matrices, so that nobody need watch their kernels.
+
+The arithmetic of optimisers and the commonest of models; the others cost some microseconds a
+kernel. Their backward passes, in which kernels of other functions run, are watched.
+"""

@@ -14,7 +14,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from cosim.bridge.array import Array
-from cosim.bridge.functions import COMPOSITE, NOT_OFFLOADED, OFFLOADED
+from cosim.bridge.functions import COMPOSITE, ELEMENTWISE, NOT_OFFLOADED, OFFLOADED
 from cosim.bridge.recipe import DEFAULT_RECIPE, Recipe
 from cosim.bridge.statistics import Statistics
 from cosim.bridge.unseen import unseen
@@ -170,6 +170,9 @@ class _FunctionMode(TorchFunctionMode):
         if name in COMPOSITE:
             with self:
                 return _without_dispatch(func)(*args, **kwargs)
+        if name in ELEMENTWISE and _is_plain(args):
+            with unseen():
+                return func(*args, **kwargs)
         return func(*args, **kwargs)
 
     def saw_kernel(self, name: str) -> None:
@@ -222,6 +225,14 @@ def _tensors(value: object) -> list[torch.Tensor]:
     if isinstance(value, (list, tuple)):
         return [tensor for item in value for tensor in _tensors(item)]
     return []
+
+
+def _is_plain(args: tuple) -> bool:
+    """Whether no tensor among arguments is of a class that may hide a product in a function."""
+    return all(
+        type(arg) in (torch.Tensor, nn.Parameter) or not isinstance(arg, torch.Tensor)
+        for arg in args
+    )
 
 
 def _check(tensor: torch.Tensor, *, mask: bool) -> None:

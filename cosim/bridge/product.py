@@ -45,9 +45,9 @@ class Product(torch.autograd.Function):
     def backward(ctx: Any, error: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the derivatives by `a`, `b`, and `c`."""
         # Seen: under a checkpoint, asking for tensors computes the forward pass anew.
-        saved = ctx.saved_tensors
+        a_codes, b_codes = ctx.saved_tensors
         with unseen():
-            return Product._derivatives(ctx, *saved, error)
+            return Product._derivatives(ctx, a_codes, b_codes, error)
 
     @staticmethod
     def _derivatives(

@@ -14,8 +14,8 @@ namespace fast {
 namespace {
 
 // Less work than this costs less than waking another thread.
-constexpr int64_t MACS_PER_THREAD = 1 << 20;
-constexpr int64_t NUMBERS_PER_THREAD = 1 << 15;
+constexpr int64_t MACS_PER_THREAD = 1 << 21;
+constexpr int64_t NUMBERS_PER_THREAD = 1 << 17;
 
 const Kernels* const by_instructions[] = {
     &portable_kernels,

@@ -258,3 +258,23 @@ def test_import_of_the_project_is_without_torch():
 
     code = "import sys, cosim; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_products_in_classes_of_tensors_are_watched_in_elementwise_functions(engine):
+    class Sly(torch.Tensor):
+        """Multiplies matrices where it should add."""
+
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            if getattr(func, "__name__", "") == "add":
+                with torch._C.DisableTorchFunction():
+                    return torch.mm(*(arg.as_subclass(torch.Tensor) for arg in args))
+            return super().__torch_function__(func, types, args, kwargs)
+
+    sly = torch.eye(2).as_subclass(Sly)
+    with (
+        pytest.warns(NotOffloadedWarning, match="aten.mm"),
+        offload(nn.Linear(2, 2), engine) as session,
+    ):
+        torch.add(sly, sly)
+    assert session.not_offloaded == {"aten.mm": 1}
