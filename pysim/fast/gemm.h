@@ -134,14 +134,16 @@ static void pack_b(const Codes& b, int64_t first, int64_t depth, int64_t left, i
         int64_t width = smaller(TILE_COLUMNS, columns - j);
         const uint8_t* from = b.data + first * b.row_stride + (left + j) * b.column_stride;
         ptrdiff_t stride = b.row_stride;
+        int64_t padded = (width + LANES - 1) / LANES * LANES, readable = width;
         if (b.column_stride != 1) {
             transpose(from, b.column_stride, width, depth, b.end, scratch.codes, TILE_COLUMNS);
             from = scratch.codes;
             stride = TILE_COLUMNS;
+            readable = padded;
         }
         for (int64_t k = 0; k < depth; k++, packed += TILE_COLUMNS) {
-            decode_row(from + k * stride, width, decoding, packed);
-            for (int64_t pad = width; pad < TILE_COLUMNS; pad++) {
+            decode_row(from + k * stride, readable, decoding, packed);
+            for (int64_t pad = width; pad < padded; pad++) {
                 std::memcpy(packed + pad, &CANONICAL_NAN, sizeof(float));
             }
         }

@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -9,6 +11,18 @@
 namespace fast {
 
 namespace {
+
+// Waking a thread that sleeps takes as long as a small GEMM, so a thread looks out for this long
+// before it goes to sleep, and gives way to any other that wants the core.
+constexpr std::chrono::microseconds LOOK_OUT(100);
+
+template <class Condition>
+void look_out(std::unique_lock<std::mutex>& lock, Condition condition) {
+    lock.unlock();
+    auto end = std::chrono::steady_clock::now() + LOOK_OUT;
+    while (!condition() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    lock.lock();
+}
 
 class Pool {
    public:
@@ -20,7 +34,9 @@ class Pool {
         count_ = remaining_ = count;
         wake_.notify_all();
         take_tasks(lock);
-        done_.wait(lock, [this] { return remaining_ == 0; });
+        auto done = [this] { return remaining_ == 0; };
+        look_out(lock, done);
+        done_.wait(lock, done);
     }
 
     std::mutex caller;  // held by the one thread that runs tasks
@@ -29,7 +45,9 @@ class Pool {
     void work() {
         std::unique_lock lock(mutex_);
         while (true) {
-            wake_.wait(lock, [this] { return next_ < count_; });
+            auto called = [this] { return next_ < count_; };
+            look_out(lock, called);
+            wake_.wait(lock, called);
             take_tasks(lock);
         }
     }
@@ -48,7 +66,8 @@ class Pool {
     std::mutex mutex_;
     std::condition_variable wake_, done_;
     const std::function<void(int)>* task_ = nullptr;
-    int workers_ = 0, next_ = 0, count_ = 0, remaining_ = 0;
+    int workers_ = 0;
+    std::atomic<int> next_ = 0, count_ = 0, remaining_ = 0;  // written under the mutex
 };
 
 // Never destroyed: its threads wait in it until the process ends. A forked child has none of them,
