@@ -24,7 +24,7 @@ class Rounding(Enum):
         """Look a mode up by name; InputError names what is allowed."""
         if isinstance(name, Rounding):
             return name
-        if name not in _BY_NAME:
+        if not isinstance(name, str) or name not in _BY_NAME:
             raise InputError(f"unknown rounding {name!r}: allowed are {', '.join(_BY_NAME)}")
         return _BY_NAME[name]
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -142,14 +143,15 @@ class Engine(ABC):
         InputError
             If a format or rounding is unknown, a dtype is another, or shapes do not match.
         """
+        modes = _modes(a_format, b_format, out_format, rounding)
         request = GemmRequest(
             a=_checked(a, "a", np.uint8, 2),
             b=_checked(b, "b", np.uint8, 2),
             c=None if c is None else _checked(c, "c", np.float32, 2),
-            a_format=get_format(a_format, OPERAND_FORMATS),
-            b_format=get_format(b_format, OPERAND_FORMATS),
-            out_format=get_format(out_format, OUTPUT_FORMATS),
-            rounding=Rounding.named(rounding),
+            a_format=modes[0],
+            b_format=modes[1],
+            out_format=modes[2],
+            rounding=modes[3],
             saturate=bool(saturate),
         )
         m, n, k = request.shape
@@ -257,6 +259,22 @@ class Engine(ABC):
 
     @abstractmethod
     def _write_state(self, states: np.ndarray) -> None: ...
+
+
+def _modes(*names: str | FloatFormat | Rounding) -> tuple:
+    """Look up the formats and the rounding of a GEMM, in the order of its arguments."""
+    try:
+        return _cached_modes(*names)
+    except TypeError:  # one that cannot be a key: say what is wrong with it
+        return _cached_modes.__wrapped__(*names)
+
+
+@lru_cache
+def _cached_modes(
+    a: str | FloatFormat, b: str | FloatFormat, out: str | FloatFormat, rounding: str | Rounding
+) -> tuple[FloatFormat, FloatFormat, FloatFormat, Rounding]:
+    formats = get_format(a, OPERAND_FORMATS), get_format(b, OPERAND_FORMATS)
+    return *formats, get_format(out, OUTPUT_FORMATS), Rounding.named(rounding)
 
 
 def _checked(

@@ -9,7 +9,8 @@ from cosim.bridge.recipe import Recipe
 from cosim.bridge.statistics import Statistics
 from cosim.bridge.weights import Weights
 from pysim import Engine, decode
-from pysim.formats import E5M2, FP32, FloatFormat
+from pysim.fast.decode import decode as decode_fp8
+from pysim.formats import FP32, OPERAND_FORMATS, FloatFormat
 
 
 class Array:
@@ -144,10 +145,8 @@ class Array:
 def _decode(codes: np.ndarray, fmt: FloatFormat) -> np.ndarray:
     if fmt is FP32:
         return codes
-    if fmt is E5M2:
-        # The upper half of FP16's codes; a converter's only NaN is the canonical one of both.
-        halves = torch.from_numpy(codes).to(torch.int16) << 8
-        return halves.view(torch.float16).float().numpy()
+    if fmt in OPERAND_FORMATS:
+        return decode_fp8(codes, fmt.name)
     # Every code is in the table: `clip` only spares the check.
     return np.take(_table(fmt), codes, mode="clip")
 

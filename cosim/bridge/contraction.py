@@ -1,14 +1,12 @@
 """Products of two tensors as batches of matrix products: which dimension plays which part."""
 
 from collections.abc import Sequence
-from math import prod
 
 import torch
 
 from cosim.bridge.array import Array
+from cosim.bridge.layout import Label, Layout
 from cosim.bridge.product import Product
-
-Label = int | str
 
 
 def contract(
@@ -69,24 +67,14 @@ def contract(
     rows = [label for label in a_labels if label not in shared]
     columns = [label for label in b_labels if label not in shared]
 
-    produced = [*batch, *rows, *columns]
-    start = None
-    if c is not None:
-        whole = c.expand([sizes[label] for label in out_labels])
-        start = _as_batch(whole, list(out_labels), (batch, rows, columns))
-    a_parts, b_parts = (batch, rows, inner), (batch, columns, inner)
-    result = Product.apply(
-        array,
-        layer,
-        roles,
-        _as_batch(array.quantize(a, roles[0], layer), a_labels, a_parts),
-        _as_batch(array.quantize(b, roles[1], layer), b_labels, b_parts),
-        _as_batch(a, a_labels, a_parts),
-        _as_batch(b, b_labels, b_parts),
-        start,
+    result = [sizes[label] for label in out_labels]
+    layouts = (
+        Layout.of(a_labels, a.shape, (batch, rows, inner)),
+        Layout.of(b_labels, b.shape, (batch, columns, inner)),
+        Layout.of(out_labels, result, (batch, rows, columns)),
     )
-    unfolded = result.reshape([sizes[label] for label in produced])
-    return unfolded.permute([produced.index(label) for label in out_labels])
+    codes = (array.quantize(a, roles[0], layer), array.quantize(b, roles[1], layer))
+    return Product.apply(array, layer, roles, layouts, *codes, a, b, c)
 
 
 def _sizes(tensor: torch.Tensor, labels: list[Label]) -> dict[Label, int]:
@@ -107,12 +95,3 @@ def _sum_out(
     if not unwanted:
         return tensor, labels
     return tensor.sum(unwanted), [label for label in labels if label in wanted]
-
-
-def _as_batch(
-    tensor: torch.Tensor, labels: list[Label], parts: tuple[list[Label], ...]
-) -> torch.Tensor:
-    """Bring a tensor into three dimensions, each of which stands for several labels."""
-    ordered = tensor.permute([labels.index(label) for part in parts for label in part])
-    sizes = _sizes(tensor, labels)
-    return ordered.reshape([prod(sizes[label] for label in part) for part in parts])

@@ -1,6 +1,7 @@
 """Convolution along any number of dimensions, forward and backward, as GEMMs on the array."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from cosim.bridge.array import Array
 from cosim.bridge.product import backward_kind
 from cosim.bridge.unseen import unseen
 from cosim.bridge.unsupported import require
-from cosim.bridge.windows import Axis, gather, phases
+from cosim.bridge.windows import Axis, gather, phases, scatter
 
 
 def conv(
@@ -94,7 +95,10 @@ class Convolution(torch.autograd.Function):
         if bias is not None:
             start = bias.reshape(groups, -1, 1).expand(-1, -1, inputs.shape[-1])
         result = array.multiply("forward", kernels, inputs, (roles[1], roles[0]), layer, start)
-        return _from_columns(result, len(x), [axis.outputs for axis in axes])
+        outputs = [axis.outputs for axis in axes]
+        images = torch.empty(len(x), len(weight), *outputs)
+        scatter(result, images, [range(count) for count in outputs])
+        return images
 
     @staticmethod
     @once_differentiable
@@ -116,16 +120,18 @@ class Convolution(torch.autograd.Function):
         if needs_x or needs_weight:
             codes = array.quantize(error, "error", layer)
         if needs_x:
-            grad_x = torch.zeros(x_codes.shape)
             kind = backward_kind(x_role)
-            for phase in phases(axes):
+            parts = list(phases(axes))
+            met = sum(prod(len(p.positions) for p in phase) for phase in parts)
+            # Inputs that no window meets are in no phase.
+            everywhere = met == prod(axis.size for axis in axes)
+            grad_x = (torch.empty if everywhere else torch.zeros)(x_codes.shape)
+            for phase in parts:
                 errors = gather(codes, [p.windows for p in phase], groups)
                 taps = weight_codes[(..., *(p.taps for p in phase))]
                 kernels = _by_input_channel(taps, groups)
                 part = array.multiply(kind, kernels, errors, (weight_role, "error"), layer)
-                counts = [p.windows.count for p in phase]
-                positions = (..., *(p.positions for p in phase))
-                grad_x[positions] = _from_columns(part, len(codes), counts)
+                scatter(part, grad_x, [p.positions for p in phase])
         if needs_weight:
             inputs = gather(x_codes, [axis.forward for axis in axes], groups)
             errors = codes.transpose(0, 1).reshape(groups, codes.shape[1] // groups, -1)
@@ -133,7 +139,7 @@ class Convolution(torch.autograd.Function):
             product = array.multiply(kind, errors, inputs.mT, ("error", x_role), layer)
             grad_weight = product.reshape(weight_codes.shape)
         if needs_bias:
-            grad_bias = error.transpose(0, 1).flatten(1).sum(1)
+            grad_bias = error.sum([0, *range(2, error.dim())])
         return *(None,) * 7, grad_x, grad_weight, grad_bias
 
 
@@ -141,12 +147,6 @@ def _by_input_channel(weight: torch.Tensor, groups: int) -> torch.Tensor:
     """Lay a weight [C_out, C_in / groups, *taps] out as [groups, C_in / groups, C_out * taps]."""
     per_group = weight.unflatten(0, (groups, len(weight) // groups))
     return per_group.transpose(1, 2).reshape(groups, weight.shape[1], -1)
-
-
-def _from_columns(matrices: torch.Tensor, n: int, counts: Sequence[int]) -> torch.Tensor:
-    """Turn [groups, C / groups, N * counts] into [N, C, *counts]."""
-    channels = matrices.shape[0] * matrices.shape[1]
-    return matrices.reshape(channels, n, *counts).transpose(0, 1).contiguous()
 
 
 def _each(value: int | Sequence[int], dims: int) -> list[int]:

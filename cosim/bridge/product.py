@@ -6,11 +6,12 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from cosim.bridge.array import Array
+from cosim.bridge.layout import Layout
 from cosim.bridge.unseen import unseen
 
 
 class Product(torch.autograd.Function):
-    """``C + A @ B^T`` for batches of matrices, each operand with its contracted dimension last.
+    """``C + A @ B^T`` for tensors laid out as batches of matrices, what is contracted last.
 
     That is how a linear layer keeps its weight, and how attention meets its keys. With E the
     derivative by the result, the derivative by A is ``E @ B`` and that by B is ``E^T @ A``: each
@@ -25,20 +26,27 @@ class Product(torch.autograd.Function):
         array: Array,
         layer: str,
         roles: tuple[str, str],
+        layouts: tuple[Layout, Layout, Layout],
         a_codes: torch.Tensor,
         b_codes: torch.Tensor,
         a: torch.Tensor,
         b: torch.Tensor,
         c: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Multiply `a` [B, M, K] and `b` [B, N, K], plus `c` [B, M, N].
+        """Multiply `a`, laid out as [B, M, K], and `b`, as [B, N, K]; add `c`, broadcast.
 
-        Only the codes of `a` and `b` are read; the tensors themselves tell autograd whose they are.
-        `roles` are of `a` and `b`.
+        `layouts` are of `a`, of `b`, and of the result, as [B, M, N]; `roles` of `a` and `b`. Only
+        the codes of `a` and `b` are read; the tensors themselves tell autograd whose they are.
+        Laying out is no step of autograd's own, for each would cost as much as a small product.
         """
-        ctx.array, ctx.layer, ctx.roles = array, layer, roles
+        ctx.array, ctx.layer, ctx.roles, ctx.layouts = array, layer, roles, layouts
+        ctx.c_shape = None if c is None else c.shape
+        of_a, of_b, of_result = layouts
+        a_codes, b_codes = of_a.join(a_codes), of_b.join(b_codes)
         ctx.save_for_backward(a_codes, b_codes)
-        return array.multiply("forward", a_codes, b_codes.mT, roles, layer, c)
+        start = None if c is None else of_result.join(c.expand(of_result.tensor_shape))
+        product = array.multiply("forward", a_codes, b_codes.mT, roles, layer, start)
+        return of_result.part(product)
 
     @staticmethod
     @once_differentiable
@@ -55,17 +63,21 @@ class Product(torch.autograd.Function):
     ) -> tuple[torch.Tensor | None, ...]:
         array, layer = ctx.array, ctx.layer
         a_role, b_role = ctx.roles
+        of_a, of_b, of_result = ctx.layouts
         *_, needs_a, needs_b, needs_c = ctx.needs_input_grad
         grad_a = grad_b = None
         if needs_a or needs_b:
-            codes = array.quantize(error, "error", layer)
+            codes = array.quantize(of_result.join(error), "error", layer)
             if needs_a:
                 kind = backward_kind(a_role)
-                grad_a = array.multiply(kind, codes, b_codes, ("error", b_role), layer)
+                product = array.multiply(kind, codes, b_codes, ("error", b_role), layer)
+                grad_a = of_a.part(product)
             if needs_b:
                 kind = backward_kind(b_role)
-                grad_b = array.multiply(kind, codes.mT, a_codes, ("error", a_role), layer)
-        return *(None,) * 5, grad_a, grad_b, error if needs_c else None
+                product = array.multiply(kind, codes.mT, a_codes, ("error", a_role), layer)
+                grad_b = of_b.part(product)
+        grad_c = error.sum_to_size(ctx.c_shape) if needs_c else None
+        return *(None,) * 6, grad_a, grad_b, grad_c
 
 
 def backward_kind(role: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from cosim.bridge.recipe import ROLES, RoleSpec
 from pysim import Flags, GemmResult
+from pysim.fast.tally import tally, zeros
 from pysim.formats import FP32, FloatFormat
 
 KINDS = ("forward", "dgrad", "wgrad")
@@ -138,9 +139,10 @@ class Statistics:
         if values.size == 0:
             return
         # The flags, and one look at the codes, tell whether there is anything to count.
+        codes_of = tally(codes, fmt)
         if flags.underflow:
-            counts.underflowed += _count_zero_codes(codes, fmt) - _nonzeros(values == 0)
-        if flags.overflow or (codes & (fmt.sign_code - 1)).max() > fmt.max_code:
+            counts.underflowed += codes_of.zeros - zeros(values)
+        if flags.overflow or codes_of.beyond:
             nonfinite = values.size - _nonzeros(np.isfinite(values))
             counts.nonfinite += nonfinite
             within = _nonzeros(np.abs(values) <= fmt.max_value)
@@ -156,19 +158,19 @@ class Statistics:
         if fmt is FP32:
             counts.nonfinite += result.values.size - _nonzeros(np.isfinite(result.values))
             return
+        codes_of = tally(result.values, fmt)
         if result.flags.underflow:
             live_rows = _nonzeros(np.bitwise_or.reduce(a, axis=1) & 0x7F)
             live_cols = _nonzeros(np.bitwise_or.reduce(b, axis=0) & 0x7F)
             dead = result.values.size - live_rows * live_cols
-            counts.underflowed += _count_zero_codes(result.values, fmt) - dead
-        magnitude = result.values & (fmt.sign_code - 1)
-        nonfinite = _nonzeros(magnitude > fmt.max_code)
+            counts.underflowed += codes_of.zeros - dead
+        nonfinite = codes_of.beyond
         if result.flags.overflow and spec.saturate:
-            counts.overflowed += _nonzeros(magnitude == fmt.max_code)
+            counts.overflowed += codes_of.largest
         elif result.flags.overflow:
             # What overflowed became infinity, or NaN in a format without.
             limit = fmt.nan_code if fmt.infinity_code is None else fmt.infinity_code
-            overflowed = _nonzeros(magnitude == limit)
+            overflowed = _nonzeros((result.values & (fmt.sign_code - 1)) == limit)
             counts.overflowed += overflowed
             nonfinite -= overflowed
         counts.nonfinite += nonfinite
@@ -183,10 +185,6 @@ class Statistics:
 
 def _nonzeros(array: np.ndarray) -> int:
     return int(np.count_nonzero(array))
-
-
-def _count_zero_codes(codes: np.ndarray, fmt: FloatFormat) -> int:
-    return codes.size - _nonzeros((codes & (fmt.sign_code - 1)) != 0)
 
 
 def _total(make: type[Counts], entries: dict[tuple[str, str], Counts], wanted: str) -> Counts:

@@ -9,6 +9,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class _Entry:
+    version: int | None
     patterns: torch.Tensor
     codes: torch.Tensor
 
@@ -42,8 +43,9 @@ class Weights:
     ) -> torch.Tensor:
         """Return the codes of a weight: kept ones if its values are the same as then.
 
-        Views of one parameter share its codes. The values themselves are compared, bit for bit:
-        PyTorch's version counter does not count what is written through ``parameter.data``.
+        Views of one parameter share its codes. What PyTorch's version counter has counted is taken
+        for a change; else the values themselves are compared, bit for bit, because it does not
+        count what is written through ``parameter.data``.
 
         Parameters
         ----------
@@ -56,9 +58,13 @@ class Weights:
         if not (known and owner.is_contiguous()):
             return convert(tensor)
         patterns = owner.detach().view(torch.int32)
+        version = None if owner.is_inference() else owner._version
         entry = self._entries.get(id(owner))
-        if entry is None or not torch.equal(entry.patterns, patterns):
-            entry = self._entries[id(owner)] = _Entry(patterns.clone(), convert(owner))
+        if entry is None or entry.version != version or not torch.equal(entry.patterns, patterns):
+            # Memory that is in use already costs a copy a fraction of what new memory costs.
+            room = torch.empty_like(patterns) if entry is None else entry.patterns
+            room.resize_(patterns.shape).copy_(patterns)
+            entry = self._entries[id(owner)] = _Entry(version, room, convert(owner))
         if tensor is owner:
             return entry.codes
         offset = tensor.storage_offset() - owner.storage_offset()

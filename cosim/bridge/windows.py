@@ -14,7 +14,8 @@ from math import gcd
 
 import torch
 
-from pysim.fast import gather as compiled
+from pysim.fast.gather import gather as compiled_gather
+from pysim.fast.scatter import scatter as compiled_scatter
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Phase:
 
     Attributes
     ----------
-    positions : slice
+    positions : range
         The positions.
     taps : slice
         The taps of the kernel that meet them.
@@ -45,7 +46,7 @@ class Phase:
         The errors that meet them, in the order of the taps.
     """
 
-    positions: slice
+    positions: range
     taps: slice
     windows: Windows
 
@@ -77,17 +78,18 @@ class Axis:
         common = gcd(self.stride, self.dilation)
         tap_period = self.stride // common
         for first in range(min(self.stride, self.size)):
+            positions = range(first, self.size, self.stride)
             padded = first + self.before
             distances = [padded - t * self.dilation for t in range(self.kernel)]
             meeting = [t for t, d in enumerate(distances) if d % self.stride == 0]
             if not meeting:
                 continue
             yield Phase(
-                slice(first, self.size, self.stride),
+                positions,
                 slice(meeting[0], self.kernel, tap_period),
                 Windows(
                     start=distances[meeting[0]] // self.stride,
-                    count=len(range(first, self.size, self.stride)),
+                    count=len(positions),
                     step=1,
                     taps=len(meeting),
                     tap_step=-(self.dilation // common),
@@ -116,5 +118,20 @@ def gather(codes: torch.Tensor, windows: Sequence[Windows], groups: int) -> torc
         flattens. Windows are columns because neighbours in a row are then neighbours in memory.
     """
     rows = [(w.start, w.count, w.step, w.taps, w.tap_step) for w in windows]
-    matrix = compiled.gather(codes.numpy(), rows)
+    matrix = compiled_gather(codes.numpy(), rows)
     return torch.from_numpy(matrix.reshape(groups, len(matrix) // groups, -1))
+
+
+def scatter(matrices: torch.Tensor, images: torch.Tensor, positions: Sequence[range]) -> None:
+    """Write the columns of a matrix for each group of channels to positions of images.
+
+    Parameters
+    ----------
+    matrices : float32, shape [groups, C / groups, N * counts]
+        The last dimension fastest.
+    images : float32, shape [N, C, *sizes]
+        Contiguous.
+    positions : range of each dimension
+    """
+    matrix = matrices.reshape(matrices.shape[0] * matrices.shape[1], matrices.shape[2])
+    compiled_scatter(matrix.numpy(), images.numpy(), positions)

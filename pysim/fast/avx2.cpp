@@ -66,5 +66,5 @@ static inline F32 multiply_add(F32 x, F32 y, F32 sum) {
 }  // namespace fast::avx2
 
 const fast::Kernels fast::avx2_kernels = {
-    avx2::gemm, avx2::convert, avx2::draw, avx2::LANES};
+    avx2::gemm, avx2::convert, avx2::decode_all, avx2::draw, avx2::LANES};
 #endif

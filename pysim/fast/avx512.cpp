@@ -60,5 +60,5 @@ static inline F32 multiply_add(F32 x, F32 y, F32 sum) {
 }  // namespace fast::avx512
 
 const fast::Kernels fast::avx512_kernels = {
-    avx512::gemm, avx512::convert, avx512::draw, avx512::LANES};
+    avx512::gemm, avx512::convert, avx512::decode_all, avx512::draw, avx512::LANES};
 #endif

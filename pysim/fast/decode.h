@@ -26,3 +26,22 @@ static inline F32 decode(Bytes codes, const Decoding& d) {
     half |= (Halves)(magnitude > d.last) & 0x7E00;
     return half_to_float(half) * d.scale;
 }
+
+// Unlike an operand's, every NaN is the canonical one.
+static inline F32 decode_canonical(const uint8_t* codes, const Decoding& d) {
+    F32 numbers = decode(load<Bytes>(codes), d);
+    return (F32)select((S32)(numbers != numbers), CANONICAL_NAN - (U32){}, (U32)numbers);
+}
+
+static void decode_all(const Format& f, const uint8_t* codes, float* values, int64_t count) {
+    const Decoding decoding(f);
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        store(values + i, decode_canonical(codes + i, decoding));
+    }
+    if (i == count) return;
+    uint8_t last[LANES] = {};
+    std::memcpy(last, codes + i, count - i);
+    F32 numbers = decode_canonical(last, decoding);
+    std::memcpy(values + i, &numbers, (count - i) * sizeof(float));
+}

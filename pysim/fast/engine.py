@@ -66,7 +66,7 @@ class FastEngine(Engine):
         a, b = _streamable(request.a), _streamable(request.b)
         start = _start(request.c)
         sums = np.empty((m, n), dtype=np.float32)
-        bits = self._library.fast_gemm(
+        call = library.GEMM.pack(
             self._instructions,
             self.threads,
             *(_address(a), *a.strides, library.OPERANDS[request.a_format.name]),
@@ -74,6 +74,7 @@ class FastEngine(Engine):
             *start[1:],
             *(_address(sums), m, n, k),
         )
+        bits = self._library.fast_gemm(call)
         cycles = self._model_gemm_cycles(request)
         if request.out_format is FP32:
             return GemmResult(sums, _FLAGS[bits], cycles)
@@ -136,10 +137,10 @@ def _streamable(codes: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(codes)
 
 
-def _start(c: np.ndarray | None) -> tuple[np.ndarray | None, int | None, int, int]:
+def _start(c: np.ndarray | None) -> tuple[np.ndarray | None, int, int, int]:
     """Return C, or a copy the kernels can read, its address, and its strides in numbers."""
     if c is None:
-        return None, None, 0, 0
+        return None, 0, 0, 0
     if c.strides[0] % c.itemsize or c.strides[1] % c.itemsize or not c.flags.aligned:
         c = np.ascontiguousarray(c)
     return c, _address(c), c.strides[0] // c.itemsize, c.strides[1] // c.itemsize

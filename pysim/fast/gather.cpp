@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include "pool.h"
 
@@ -43,51 +44,70 @@ Bytes load(const uint8_t* from) {
     return bytes;
 }
 
-// May write past the end of `to`, but not past `to_end`, nor read past `from_end`.
-void copy(const uint8_t* from, int64_t step, const uint8_t* from_end, uint8_t* to,
-          const uint8_t* to_end, int64_t count) {
-    int64_t i = 0;
-    if (step == 1) {
-        for (; i < count && from + i + AT_ONCE <= from_end && to + i + AT_ONCE <= to_end;
-             i += AT_ONCE) {
-            std::memcpy(to + i, from + i, AT_ONCE);
+// Where windows of a line reach outside, zeros; ones elsewhere; in whole blocks.
+std::vector<Bytes> line_mask(const Inside& inside, int64_t count) {
+    std::vector<Bytes> mask((count + AT_ONCE - 1) / AT_ONCE, Bytes{});
+    std::memset(reinterpret_cast<uint8_t*>(mask.data()) + inside.first, 0xFF,
+                inside.last - inside.first);
+    return mask;
+}
+
+// The memory of all images, and that of the rows of one thread.
+struct Bounds {
+    const uint8_t *images, *images_end, *out_end;
+};
+
+// One line of windows, the first of which is at `from`. Blocks are read and written whole, past the
+// end of the line, too: rows are written in ascending order, so what follows is overwritten later.
+template <int STEP>
+void gather_line(const uint8_t* from, uint8_t* out, const std::vector<Bytes>& mask,
+                 const Inside& inside, int64_t count, int64_t step, const Bounds& bounds) {
+    for (int64_t i = 0, block = 0; i < count; i += AT_ONCE, block++) {
+        const uint8_t* first = from + i * step;
+        if (STEP <= 2 && first >= bounds.images &&
+            first + STEP * AT_ONCE <= bounds.images_end && out + i + AT_ONCE <= bounds.out_end) {
+            Bytes bytes = load(first);
+            if (STEP == 2) {
+                const Bytes even = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
+                bytes = __builtin_shuffle(bytes, load(first + AT_ONCE), even);
+            }
+            bytes &= mask[block];
+            std::memcpy(out + i, &bytes, AT_ONCE);
+            continue;
         }
-    } else if (step == 2) {
-        const Bytes even = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
-        for (; i < count && from + 2 * (i + AT_ONCE) <= from_end && to + i + AT_ONCE <= to_end;
-             i += AT_ONCE) {
-            const uint8_t* pair = from + 2 * i;
-            Bytes bytes = __builtin_shuffle(load(pair), load(pair + AT_ONCE), even);
-            std::memcpy(to + i, &bytes, AT_ONCE);
+        for (int64_t j = i; j < std::min(count, i + AT_ONCE); j++) {
+            out[j] = j >= inside.first && j < inside.last ? from[j * step] : 0;
         }
     }
-    for (; i < count; i++) to[i] = from[i * step];
 }
 
 // One row of the matrix: one channel and one tap of each dimension, all windows.
-void gather_row(const Gather& g, const uint8_t* images, const uint8_t* images_end,
-                int64_t channel, const int64_t* taps, uint8_t* out, const uint8_t* out_end) {
+template <int STEP>
+void gather_row(const Gather& g, const Bounds& bounds, int64_t channel, const int64_t* taps,
+                uint8_t* out) {
     const Windows &a = g.windows[0], &b = g.windows[1], &c = g.windows[2];
     const int64_t origins[] = {a.start + taps[0] * a.tap_step, b.start + taps[1] * b.tap_step,
                                c.start + taps[2] * c.tap_step};
     const Inside in_a(a, origins[0]), in_b(b, origins[1]), in_c(c, origins[2]);
-    const int64_t count = in_c.last - in_c.first;
+    const std::vector<Bytes> mask = line_mask(in_c, c.count);
     for (int64_t n = 0; n < g.n; n++) {
-        const uint8_t* image = images + (n * g.channels + channel) * a.size * b.size * c.size;
+        const uint8_t* image =
+            bounds.images + (n * g.channels + channel) * a.size * b.size * c.size;
         for (int64_t i = 0; i < a.count; i++) {
-            for (int64_t j = 0; j < b.count; j++, out += c.count) {
-                bool inside = i >= in_a.first && i < in_a.last && j >= in_b.first && j < in_b.last;
-                if (!inside || count == 0) {
-                    std::memset(out, 0, c.count);
-                    continue;
-                }
-                const uint8_t* line = image + ((origins[0] + i * a.step) * b.size +
-                                               origins[1] + j * b.step) * c.size;
-                copy(line + origins[2] + in_c.first * c.step, c.step, images_end,
-                     out + in_c.first, out_end, count);
-                std::memset(out, 0, in_c.first);
-                std::memset(out + in_c.last, 0, c.count - in_c.last);
+            if (i < in_a.first || i >= in_a.last) {
+                std::memset(out, 0, b.count * c.count);
+                out += b.count * c.count;
+                continue;
             }
+            const uint8_t* plane = image + (origins[0] + i * a.step) * b.size * c.size;
+            std::memset(out, 0, in_b.first * c.count);
+            uint8_t* line = out + in_b.first * c.count;
+            for (int64_t j = in_b.first; j < in_b.last; j++, line += c.count) {
+                const uint8_t* from = plane + (origins[1] + j * b.step) * c.size + origins[2];
+                gather_line<STEP>(from, line, mask, in_c, c.count, c.step, bounds);
+            }
+            out += b.count * c.count;
+            std::memset(line, 0, out - line);
         }
     }
 }
@@ -103,14 +123,14 @@ extern "C" void fast_gather(int threads, const int64_t* sizes, const uint8_t* im
     int64_t length = g.n * a.count * b.count * c.count;
     const uint8_t* images_end = images + g.n * g.channels * a.size * b.size * c.size;
     threads = (int)std::clamp<int64_t>(rows * length / BYTES_PER_THREAD, 1, threads);
+    auto gather = c.step == 1 ? gather_row<1> : c.step == 2 ? gather_row<2> : gather_row<3>;
     fast::parallel(threads, [&](int index) {
         int64_t last = rows * (index + 1) / threads;
+        const Bounds bounds = {images, images_end, out + last * length};
         for (int64_t row = rows * index / threads; row < last; row++) {
             const int64_t taps[] = {row / (b.taps * c.taps) % a.taps, row / c.taps % b.taps,
                                     row % c.taps};
-            // A row may be written past its end, into the next of the same thread only.
-            gather_row(g, images, images_end, row / (a.taps * b.taps * c.taps), taps,
-                       out + row * length, out + last * length);
+            gather(g, bounds, row / (a.taps * b.taps * c.taps), taps, out + row * length);
         }
     });
 }

@@ -131,6 +131,23 @@ unsigned convert_random(const Kernels& kernels, int threads, const Conversion& c
 
 }  // namespace
 
+// An operand and a GEMM as Python describes them: 64 bits a field.
+struct Operand {
+    const uint8_t* data;
+    int64_t row_stride, column_stride;
+    const Format* format;
+};
+
+struct Call {
+    int64_t instructions, threads;
+    Operand a, b;
+    Start c;
+    float* out;
+    int64_t m, n, k;
+};
+
+static_assert(sizeof(Call) == 17 * sizeof(int64_t));
+
 }  // namespace fast
 
 extern "C" {
@@ -148,17 +165,15 @@ int fast_best_instructions() {
 #endif
 }
 
-unsigned fast_gemm(int instructions, int threads, const uint8_t* a, int64_t a_row_stride,
-                   int64_t a_column_stride, const fast::Format* a_format, const uint8_t* b,
-                   int64_t b_row_stride, int64_t b_column_stride, const fast::Format* b_format,
-                   const float* c, int64_t c_row_stride, int64_t c_column_stride, float* out,
-                   int64_t m, int64_t n, int64_t k) {
-    const uint8_t* a_end = a + (m - 1) * a_row_stride + (k - 1) * a_column_stride + 1;
-    const uint8_t* b_end = b + (k - 1) * b_row_stride + (n - 1) * b_column_stride + 1;
-    fast::Gemm g = {{a, a_end, a_row_stride, a_column_stride, a_format},
-                    {b, b_end, b_row_stride, b_column_stride, b_format},
-                    {c, c_row_stride, c_column_stride}, out, m, n, k};
-    return fast::gemm(*fast::by_instructions[instructions], threads, g);
+unsigned fast_gemm(const fast::Call* call) {
+    const fast::Operand &a = call->a, &b = call->b;
+    int64_t m = call->m, n = call->n, k = call->k;
+    const uint8_t* a_end = a.data + (m - 1) * a.row_stride + (k - 1) * a.column_stride + 1;
+    const uint8_t* b_end = b.data + (k - 1) * b.row_stride + (n - 1) * b.column_stride + 1;
+    fast::Gemm g = {{a.data, a_end, a.row_stride, a.column_stride, a.format},
+                    {b.data, b_end, b.row_stride, b.column_stride, b.format},
+                    call->c, call->out, m, n, k};
+    return fast::gemm(*fast::by_instructions[call->instructions], (int)call->threads, g);
 }
 
 // `states`, [cols], may be null where the rounding draws nothing.
@@ -171,5 +186,16 @@ unsigned fast_convert(int instructions, int threads, const fast::Conversion* con
         return fast::convert(kernels, threads, *conversion, x);
     }
     return fast::convert_random(kernels, threads, *conversion, *lfsr, {rows, cols}, x, states);
+}
+
+void fast_decode(int instructions, int threads, const fast::Format* format, const uint8_t* codes,
+                 float* values, int64_t count) {
+    threads = fast::useful_threads(threads, count, fast::NUMBERS_PER_THREAD);
+    fast::parallel(threads, [&](int index) {
+        int64_t first = fast::cut(count, 64, threads, index);
+        int64_t last = fast::cut(count, 64, threads, index + 1);
+        fast::by_instructions[instructions]->decode(*format, codes + first, values + first,
+                                                    last - first);
+    });
 }
 }

@@ -74,6 +74,8 @@ struct Kernels {
     // Converts `count` numbers; draws are needed for stochastic rounding only. Returns flags.
     unsigned (*convert)(const Conversion&, const float*, const uint32_t* draws, void* codes,
                         int64_t count);
+    // Decodes `count` FP8 codes.
+    void (*decode)(const Format&, const uint8_t* codes, float*, int64_t count);
     // Takes `count` draws from each of `lanes` lanes into [count, lanes], and advances the lanes.
     // May write up to DRAW_SLACK numbers past the end of `draws`.
     void (*draw)(const Lfsr&, uint64_t* states, int lanes, int64_t count, uint32_t* draws);

@@ -1,6 +1,7 @@
 """The compiled kernels: built at first use, loaded once, and their C interface."""
 
 import ctypes
+import struct
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,9 @@ INSTRUCTIONS = ("portable", "avx2", "avx512")
 
 # No contraction: a product and a sum must not become a fused step, nor the other way round.
 FLAGS = ("-O3", "-std=c++17", "-ffp-contract=off", "-Wall", "-Wno-psabi", "-pthread")
+
+GEMM = struct.Struct("17q")
+"""`fast::Call`: one argument costs a small GEMM less than many do."""
 
 _NEVER = 0xFFFFFFFF
 
@@ -67,17 +71,19 @@ def load() -> ctypes.CDLL:
     )
     library = ctypes.CDLL(str(path))
     number, pointer, length = ctypes.c_int, ctypes.c_void_p, ctypes.c_int64
-    codes = [pointer, length, length, pointer]
-    library.fast_gemm.argtypes = [
-        *(number, number, *codes, *codes),
-        *(pointer, length, length, pointer, length, length, length),
-    ]
+    library.fast_gemm.argtypes = [ctypes.c_char_p]
     library.fast_convert.argtypes = [
         *(number, number, pointer, pointer, pointer, length, length),
         *(pointer, pointer, length, length),
     ]
     library.fast_gather.argtypes = [number, pointer, pointer, pointer]
-    library.fast_gather.restype = None
+    library.fast_scatter.argtypes = [number, pointer, pointer, pointer]
+    library.fast_tally.argtypes = [number, pointer, length, ctypes.c_uint32, pointer]
+    library.fast_decode.argtypes = [number, number, pointer, pointer, pointer, length]
+    library.fast_zeros.argtypes = [pointer, length]
+    library.fast_zeros.restype = length
+    for nothing in ("gather", "scatter", "tally", "decode"):
+        getattr(library, f"fast_{nothing}").restype = None
     library.fast_gemm.restype = library.fast_convert.restype = ctypes.c_uint
     return library
 

@@ -49,6 +49,13 @@ static float decode(uint8_t code, const Format& f) {
     return number;
 }
 
+static void decode_all(const Format& f, const uint8_t* codes, float* values, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        values[i] = decode(codes[i], f);
+        if (std::isnan(values[i])) std::memcpy(values + i, &CANONICAL_NAN, sizeof(float));
+    }
+}
+
 // One step for a row of accumulators; the flags are worked out as `pysim.golden` does.
 static unsigned step(float a, const float* b, float* sum, int64_t columns) {
     unsigned flags = 0;
@@ -112,4 +119,4 @@ static unsigned gemm(const Gemm& g, const Block& block) {
 }  // namespace fast::portable
 
 const fast::Kernels fast::portable_kernels = {
-    portable::gemm, portable::convert, portable::draw, 64};
+    portable::gemm, portable::convert, portable::decode_all, portable::draw, 64};

@@ -39,7 +39,7 @@ def test_phases_are_the_forward_windows_seen_from_the_inputs():
         }
         backward = []
         for phase in axis.phases():
-            positions = range(axis.size)[phase.positions]
+            positions = phase.positions
             taps = range(axis.kernel)[phase.taps]
             assert (len(positions), len(taps)) == (phase.windows.count, phase.windows.taps)
             backward += [
