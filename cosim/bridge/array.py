@@ -5,7 +5,9 @@ from functools import cache
 import numpy as np
 import torch
 
+from cosim.bridge.codes import Codes
 from cosim.bridge.recipe import Recipe
+from cosim.bridge.scales import Scales
 from cosim.bridge.statistics import Statistics
 from cosim.bridge.weights import Weights
 from pysim import Engine, decode
@@ -25,12 +27,14 @@ class Array:
     recipe : Recipe
     weights : Weights
         The parameters of the model, with their codes.
+    scales : Scales
     """
 
-    def __init__(self, engine: Engine, recipe: Recipe, weights: Weights) -> None:
+    def __init__(self, engine: Engine, recipe: Recipe, weights: Weights, scales: Scales) -> None:
         self.engine = engine
         self.recipe = recipe
         self.weights = weights
+        self.scales = scales
         self.statistics = Statistics()
 
     def role(self, tensor: torch.Tensor) -> str:
@@ -42,14 +46,11 @@ class Array:
         owners = (self.weights.layer(operand) for operand in operands if operand is not None)
         return next((owner for owner in owners if owner is not None), name)
 
-    def quantize(self, tensor: torch.Tensor, role: str, layer: str) -> torch.Tensor:
+    def quantize(self, tensor: torch.Tensor, role: str, layer: str) -> Codes:
         """Convert a float32 tensor by the converters of the array.
 
-        A weight whose rounding is not stochastic keeps its codes until its values change.
-
-        Returns
-        -------
-        torch.Tensor of uint8, same shape
+        The scale that the recipe asks for is applied first. A weight whose rounding is not
+        stochastic keeps its codes until its values change.
         """
         spec = self.recipe.role(role)
         if role == "weight" and spec.rounding != "stochastic":
@@ -59,8 +60,8 @@ class Array:
     def multiply(
         self,
         kind: str,
-        a: torch.Tensor,
-        b: torch.Tensor,
+        a: Codes,
+        b: Codes,
         roles: tuple[str, str],
         layer: str,
         c: torch.Tensor | None = None,
@@ -72,8 +73,9 @@ class Array:
         kind : str
             ``"forward"``, ``"dgrad"``, or ``"wgrad"``. The result of a wgrad has the role gradient:
             the array's output converters make codes of it.
-        a : uint8 codes, shape [B, M, K]
-        b : uint8 codes, shape [B, K, N]
+        a : Codes, shape [B, M, K]
+        b : Codes, shape [B, K, N]
+            Their scales are taken back from the result, an exact step unless it leaves FP32.
         roles : tuple of str
             Of `a` and `b`.
         layer : str
@@ -84,13 +86,18 @@ class Array:
         -------
         torch.Tensor of float32, shape [B, M, N]
         """
-        left, right = a.numpy(), b.numpy()
+        left, right = a.tensor.numpy(), b.tensor.numpy()
         start = None if c is None else c.numpy(force=True)
+        exponent = a.exponent + b.exponent
+        if exponent and start is not None:
+            start = np.ldexp(start, exponent)
         # The one loop over a batch: an engine that takes whole batches would be called here.
         products = [
             self._gemm(kind, left[i], right[i], roles, layer, None if start is None else start[i])
             for i in range(len(left))
         ]
+        if exponent:
+            products = [np.ldexp(product, -exponent) for product in products]
         if len(products) == 1:
             return torch.from_numpy(products[0]).unsqueeze(0)
         shape = (0, left.shape[1], right.shape[2])
@@ -127,9 +134,12 @@ class Array:
         self.statistics.count_gemm(layer, kind, macs, result.cycles)
         return values
 
-    def _convert(self, tensor: torch.Tensor, role: str, layer: str) -> torch.Tensor:
+    def _convert(self, tensor: torch.Tensor, role: str, layer: str) -> Codes:
         spec = self.recipe.role(role)
         values = tensor.numpy(force=True)
+        exponent = self.scales.exponent(spec.scaling, layer, role, values, spec.float_format)
+        if exponent:
+            values = np.ldexp(values, exponent)
         cycles = self.engine.cycles
         codes = self.engine.quantize(
             values, spec.format, rounding=spec.rounding, saturate=spec.saturate
@@ -139,7 +149,7 @@ class Array:
             flags=self.engine.flags,
             cycles=self.engine.cycles - cycles,
         )
-        return torch.from_numpy(codes)
+        return Codes(torch.from_numpy(codes), exponent)
 
 
 def _decode(codes: np.ndarray, fmt: FloatFormat) -> np.ndarray:

@@ -8,10 +8,11 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from cosim.bridge.array import Array
-from cosim.bridge.product import backward_kind
+from cosim.bridge.codes import Codes
+from cosim.bridge.product import backward_kind, transpose
 from cosim.bridge.unseen import unseen
 from cosim.bridge.unsupported import require
-from cosim.bridge.windows import Axis, gather, phases, scatter
+from cosim.bridge.windows import Axis, Windows, gather, phases, scatter
 
 
 def conv(
@@ -75,8 +76,8 @@ class Convolution(torch.autograd.Function):
         roles: tuple[str, str],
         axes: Sequence[Axis],
         groups: int,
-        x_codes: torch.Tensor,
-        weight_codes: torch.Tensor,
+        x_codes: Codes,
+        weight_codes: Codes,
         x: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
@@ -87,13 +88,14 @@ class Convolution(torch.autograd.Function):
         are.
         """
         ctx.array, ctx.layer, ctx.roles, ctx.axes, ctx.groups = array, layer, roles, axes, groups
-        ctx.save_for_backward(x_codes, weight_codes)
+        ctx.save_for_backward(x_codes.tensor, weight_codes.tensor)
+        ctx.exponents = x_codes.exponent, weight_codes.exponent
 
-        inputs = gather(x_codes, [axis.forward for axis in axes], groups)
-        kernels = weight_codes.reshape(groups, len(weight) // groups, -1)
+        inputs = _gathered(x_codes, [axis.forward for axis in axes], groups)
+        kernels = weight_codes.map(lambda w: w.reshape(groups, len(w) // groups, -1))
         start = None
         if bias is not None:
-            start = bias.reshape(groups, -1, 1).expand(-1, -1, inputs.shape[-1])
+            start = bias.reshape(groups, -1, 1).expand(-1, -1, inputs.tensor.shape[-1])
         result = array.multiply("forward", kernels, inputs, (roles[1], roles[0]), layer, start)
         outputs = [axis.outputs for axis in axes]
         images = torch.empty(len(x), len(weight), *outputs)
@@ -105,13 +107,13 @@ class Convolution(torch.autograd.Function):
     def backward(ctx: Any, error: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the derivatives by `x`, `weight`, and `bias`."""
         # Seen: under a checkpoint, asking for tensors computes the forward pass anew.
-        x_codes, weight_codes = ctx.saved_tensors
+        x_codes, weight_codes = map(Codes, ctx.saved_tensors, ctx.exponents)
         with unseen():
             return Convolution._derivatives(ctx, x_codes, weight_codes, error)
 
     @staticmethod
     def _derivatives(
-        ctx: Any, x_codes: torch.Tensor, weight_codes: torch.Tensor, error: torch.Tensor
+        ctx: Any, x_codes: Codes, weight_codes: Codes, error: torch.Tensor
     ) -> tuple[torch.Tensor | None, ...]:
         array, layer, axes, groups = ctx.array, ctx.layer, ctx.axes, ctx.groups
         x_role, weight_role = ctx.roles
@@ -125,28 +127,37 @@ class Convolution(torch.autograd.Function):
             met = sum(prod(len(p.positions) for p in phase) for phase in parts)
             # Inputs that no window meets are in no phase.
             everywhere = met == prod(axis.size for axis in axes)
-            grad_x = (torch.empty if everywhere else torch.zeros)(x_codes.shape)
+            grad_x = (torch.empty if everywhere else torch.zeros)(x_codes.tensor.shape)
             for phase in parts:
-                errors = gather(codes, [p.windows for p in phase], groups)
-                taps = weight_codes[(..., *(p.taps for p in phase))]
-                kernels = _by_input_channel(taps, groups)
+                errors = _gathered(codes, [p.windows for p in phase], groups)
+                kernels = _by_input_channel(weight_codes, [p.taps for p in phase], groups)
                 part = array.multiply(kind, kernels, errors, (weight_role, "error"), layer)
                 scatter(part, grad_x, [p.positions for p in phase])
         if needs_weight:
-            inputs = gather(x_codes, [axis.forward for axis in axes], groups)
-            errors = codes.transpose(0, 1).reshape(groups, codes.shape[1] // groups, -1)
+            inputs = _gathered(x_codes, [axis.forward for axis in axes], groups)
+            channels = codes.tensor.shape[1] // groups
+            errors = codes.map(lambda e: e.transpose(0, 1).reshape(groups, channels, -1))
             kind = backward_kind(weight_role)
-            product = array.multiply(kind, errors, inputs.mT, ("error", x_role), layer)
-            grad_weight = product.reshape(weight_codes.shape)
+            rows = inputs.map(transpose)
+            product = array.multiply(kind, errors, rows, ("error", x_role), layer)
+            grad_weight = product.reshape(weight_codes.tensor.shape)
         if needs_bias:
             grad_bias = error.sum([0, *range(2, error.dim())])
         return *(None,) * 7, grad_x, grad_weight, grad_bias
 
 
-def _by_input_channel(weight: torch.Tensor, groups: int) -> torch.Tensor:
-    """Lay a weight [C_out, C_in / groups, *taps] out as [groups, C_in / groups, C_out * taps]."""
-    per_group = weight.unflatten(0, (groups, len(weight) // groups))
-    return per_group.transpose(1, 2).reshape(groups, weight.shape[1], -1)
+def _gathered(codes: Codes, windows: Sequence[Windows], groups: int) -> Codes:
+    return codes.map(lambda images: gather(images, windows, groups))
+
+
+def _by_input_channel(weight: Codes, taps: Sequence[slice], groups: int) -> Codes:
+    """Lay some taps of [C_out, C_in / groups, *kernel] out as [groups, C_in / groups, others]."""
+
+    def lay_out(whole: torch.Tensor) -> torch.Tensor:
+        per_group = whole[(..., *taps)].unflatten(0, (groups, len(whole) // groups))
+        return per_group.transpose(1, 2).reshape(groups, whole.shape[1], -1)
+
+    return weight.map(lay_out)
 
 
 def _each(value: int | Sequence[int], dims: int) -> list[int]:

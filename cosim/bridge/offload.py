@@ -14,8 +14,10 @@ from torch import nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from cosim.bridge.array import Array
+from cosim.bridge.exempt import exempt_layers, run_exempt
 from cosim.bridge.functions import COMPOSITE, ELEMENTWISE, NOT_OFFLOADED, OFFLOADED
 from cosim.bridge.recipe import DEFAULT_RECIPE, Recipe
+from cosim.bridge.scales import Scales
 from cosim.bridge.statistics import Statistics
 from cosim.bridge.unseen import unseen
 from cosim.bridge.unsupported import UnsupportedError
@@ -44,12 +46,15 @@ class Session:
         often each was called. A name is the torch function's, the layer whose parameters it got in
         parentheses, and the reason if the function is offloaded as a rule; or that of a kernel of
         PyTorch (``"aten.mm"``) that ran unseen by any function or in a backward pass.
+    exempt : dict of str to int
+        Layers that ran in PyTorch because the recipe says so, and how many products of each.
     """
 
     def __init__(self, engine: Engine, recipe: Recipe, array: Array) -> None:
         self.engine = engine
         self.recipe = recipe
         self.not_offloaded: dict[str, int] = {}
+        self.exempt: dict[str, int] = {}
         self._array = array
 
     @property
@@ -63,6 +68,9 @@ class Session:
         total = sum(counts.gemms for counts in kinds.values())
         each = ", ".join(f"{counts.gemms} {kind}" for kind, counts in kinds.items())
         lines = [f"{total} GEMMs on the {self.engine.name} engine: {each}"]
+        for name, count in self.exempt.items():
+            times = "once" if count == 1 else f"{count} times"
+            lines.append(f"exempt, in {self.recipe.exempt_format}: {name}, called {times}")
         if not self.not_offloaded:
             lines.append("nothing that multiplies matrices ran elsewhere")
         for name, count in self.not_offloaded.items():
@@ -80,7 +88,12 @@ class Session:
 
 @contextmanager
 def offload(
-    model: nn.Module, engine: Engine, recipe: Recipe | None = None, *, watch: bool = True
+    model: nn.Module,
+    engine: Engine,
+    recipe: Recipe | None = None,
+    *,
+    watch: bool = True,
+    scales: Scales | None = None,
 ) -> Iterator[Session]:
     """Send the GEMMs of an unmodified model, forward and backward, to an engine.
 
@@ -111,6 +124,8 @@ def offload(
     watch : bool
         Look at every kernel that PyTorch runs, so that no product goes unlisted, not even one from
         C++ or in a backward pass. Costs some microseconds a kernel.
+    scales : Scales, optional
+        What delayed scales follow from; hand over the same to go on where a session ended.
 
     Yields
     ------
@@ -119,22 +134,30 @@ def offload(
     Raises
     ------
     InputError
-        If an argument is of another type, or the thread is in such a context already.
+        If an argument is of another type, the array draws another number of random bits than
+        the recipe wants, or the thread is in such a context already.
     """
     recipe = Recipe.named(DEFAULT_RECIPE) if recipe is None else recipe
+    scales = Scales() if scales is None else scales
     for name, value, wanted in (
         ("model", model, nn.Module),
         ("engine", engine, Engine),
         ("recipe", recipe, Recipe),
+        ("scales", scales, Scales),
     ):
         if not isinstance(value, wanted):
             raise InputError(f"{name} must be a {wanted.__name__}, not {value!r}")
+    if recipe.random_bits not in (None, engine.config.random_bits):
+        raise InputError(
+            f"recipe {recipe.name!r} wants {recipe.random_bits} random bits a draw: "
+            f"the array has {engine.config.random_bits}"
+        )
     if getattr(_active, "value", False):
         raise InputError("offload contexts do not nest: leave the first before entering another")
 
-    array = Array(engine, recipe, Weights(model))
+    array = Array(engine, recipe, Weights(model), scales)
     session = Session(engine, recipe, array)
-    mode = _FunctionMode(session, array)
+    mode = _FunctionMode(session, array, exempt_layers(model, recipe.exempt))
     _active.value = True
     try:
         with Watch(mode.saw_kernel) if watch else nullcontext(), mode:
@@ -146,11 +169,13 @@ def offload(
 class _FunctionMode(TorchFunctionMode):
     """Sends the functions of torch where they belong."""
 
-    def __init__(self, session: Session, array: Array) -> None:
+    def __init__(self, session: Session, array: Array, exempt: Callable[[str], bool]) -> None:
         super().__init__()
+        self._exempt = exempt
         self._session = session
         self._array = array
         self._inside_listed = False
+        self._recipe_exempts = bool(session.recipe.exempt)
 
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
@@ -160,7 +185,7 @@ class _FunctionMode(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name in OFFLOADED:
             try:
-                return self._offload(OFFLOADED[name], name, args, kwargs)
+                return self._offload(func, name, args, kwargs)
             except UnsupportedError as error:
                 reason = str(error)
             # Outside of the handler, so that PyTorch's own error is not shown as a second one.
@@ -180,7 +205,8 @@ class _FunctionMode(TorchFunctionMode):
         if not self._inside_listed:
             self._session._list(name)
 
-    def _offload(self, handler: Callable, name: str, args: tuple, kwargs: dict) -> Any:
+    def _offload(self, func: Callable, name: str, args: tuple, kwargs: dict) -> Any:
+        handler = OFFLOADED[name]
         if kwargs.get("out", self) is None:
             # Python functions of torch pass it on like that when the caller gave none.
             kwargs = {key: value for key, value in kwargs.items() if key != "out"}
@@ -188,9 +214,17 @@ class _FunctionMode(TorchFunctionMode):
             bound = _signature(handler).bind(self._array, name, *args, **kwargs)
         except TypeError:
             raise UnsupportedError("arguments of another form") from None
+        tensors = []
         for argument, value in bound.arguments.items():
             for tensor in _tensors(value):
                 _check(tensor, mask=argument == "attn_mask")
+                tensors.append(tensor)
+        if self._recipe_exempts and self._exempt(layer := self._array.layer(name, *tensors)):
+            exempt = self._session.exempt
+            exempt[layer] = exempt.get(layer, 0) + 1
+            fmt, is_weight = self._session.recipe.exempt_format, self._array.weights.is_weight
+            with unseen():
+                return run_exempt(func, args, kwargs, fmt, is_weight)
         with unseen():
             return handler(*bound.args, **bound.kwargs)
 

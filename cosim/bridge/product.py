@@ -6,6 +6,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from cosim.bridge.array import Array
+from cosim.bridge.codes import Codes
 from cosim.bridge.layout import Layout
 from cosim.bridge.unseen import unseen
 
@@ -27,8 +28,8 @@ class Product(torch.autograd.Function):
         layer: str,
         roles: tuple[str, str],
         layouts: tuple[Layout, Layout, Layout],
-        a_codes: torch.Tensor,
-        b_codes: torch.Tensor,
+        a_codes: Codes,
+        b_codes: Codes,
         a: torch.Tensor,
         b: torch.Tensor,
         c: torch.Tensor | None,
@@ -42,10 +43,11 @@ class Product(torch.autograd.Function):
         ctx.array, ctx.layer, ctx.roles, ctx.layouts = array, layer, roles, layouts
         ctx.c_shape = None if c is None else c.shape
         of_a, of_b, of_result = layouts
-        a_codes, b_codes = of_a.join(a_codes), of_b.join(b_codes)
-        ctx.save_for_backward(a_codes, b_codes)
+        a_codes, b_codes = a_codes.map(of_a.join), b_codes.map(of_b.join)
+        ctx.save_for_backward(a_codes.tensor, b_codes.tensor)
+        ctx.exponents = a_codes.exponent, b_codes.exponent
         start = None if c is None else of_result.join(c.expand(of_result.tensor_shape))
-        product = array.multiply("forward", a_codes, b_codes.mT, roles, layer, start)
+        product = array.multiply("forward", a_codes, b_codes.map(transpose), roles, layer, start)
         return of_result.part(product)
 
     @staticmethod
@@ -53,13 +55,13 @@ class Product(torch.autograd.Function):
     def backward(ctx: Any, error: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the derivatives by `a`, `b`, and `c`."""
         # Seen: under a checkpoint, asking for tensors computes the forward pass anew.
-        a_codes, b_codes = ctx.saved_tensors
+        a_codes, b_codes = map(Codes, ctx.saved_tensors, ctx.exponents)
         with unseen():
             return Product._derivatives(ctx, a_codes, b_codes, error)
 
     @staticmethod
     def _derivatives(
-        ctx: Any, a_codes: torch.Tensor, b_codes: torch.Tensor, error: torch.Tensor
+        ctx: Any, a_codes: Codes, b_codes: Codes, error: torch.Tensor
     ) -> tuple[torch.Tensor | None, ...]:
         array, layer = ctx.array, ctx.layer
         a_role, b_role = ctx.roles
@@ -74,10 +76,16 @@ class Product(torch.autograd.Function):
                 grad_a = of_a.part(product)
             if needs_b:
                 kind = backward_kind(b_role)
-                product = array.multiply(kind, codes.mT, a_codes, ("error", a_role), layer)
+                turned = codes.map(transpose)
+                product = array.multiply(kind, turned, a_codes, ("error", a_role), layer)
                 grad_b = of_b.part(product)
         grad_c = error.sum_to_size(ctx.c_shape) if needs_c else None
         return *(None,) * 6, grad_a, grad_b, grad_c
+
+
+def transpose(matrices: torch.Tensor) -> torch.Tensor:
+    """Exchange rows and columns."""
+    return matrices.mT
 
 
 def backward_kind(role: str) -> str:

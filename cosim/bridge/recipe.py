@@ -1,12 +1,15 @@
 """Recipes: which format and rounding each role of a tensor has. Data, not code."""
 
-import math
 import tomllib
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
 
+from cosim.bridge.exempt import EXEMPT_FORMATS
+from cosim.bridge.loss_scale import LossScale
+from cosim.bridge.scales import SCALINGS
 from pysim import InputError, Rounding, get_format
+from pysim.config import MAX_RANDOM_BITS
 from pysim.formats import OPERAND_FORMATS, OUTPUT_FORMATS, FloatFormat
 
 ROLES = ("weight", "activation", "error", "gradient")
@@ -14,7 +17,7 @@ ROLES = ("weight", "activation", "error", "gradient")
 
 DEFAULT_RECIPE = "e5m2-sr"
 
-DEFAULT_LOSS_SCALE = 1024.0
+DEFAULT_LOSS_SCALE = LossScale("static", 1024.0)
 """Errors of a mean loss start near one over the batch size and shrink from layer to layer, while
 E5M2 ends at 2**-16. Ten binades up, numbers down to 2**-26 survive, and those above 1 / batch
 still have more than ten binades to the top. A power of two, so that scaling never rounds."""
@@ -33,22 +36,29 @@ class RoleSpec:
         ``"nearest"``, ``"stochastic"``, or ``"toward_zero"``.
     saturate : bool
         Whether numbers out of range become the largest finite one.
+    scaling : str
+        ``"none"``, or by a power of two that brings a tensor into range: ``"current"``, by its own
+        greatest magnitude, or ``"delayed"``, by that of the tensors of the layer and role before.
 
     Raises
     ------
     InputError
-        If the format or the rounding is unknown, or `saturate` is not a boolean.
+        If the format, the rounding, or the scaling is unknown, or `saturate` is not a boolean.
     """
 
     format: str
     rounding: str = "nearest"
     saturate: bool = True
+    scaling: str = "none"
 
     def __post_init__(self) -> None:
         get_format(self.format, OUTPUT_FORMATS)
         Rounding.named(self.rounding)
         if not isinstance(self.saturate, bool):
             raise InputError(f"saturate {self.saturate!r} is not true or false")
+        if self.scaling not in SCALINGS:
+            allowed = ", ".join(SCALINGS)
+            raise InputError(f"unknown scaling {self.scaling!r}: allowed are {allowed}")
 
     @property
     def float_format(self) -> FloatFormat:
@@ -64,6 +74,42 @@ class RoleSpec:
         return cls(**values)
 
 
+MASTER_FORMATS = ("fp32", "fp16", "bf16")
+
+
+@dataclass(frozen=True)
+class MasterSpec:
+    """How master weights, which updates add up in, are kept between steps.
+
+    Parameters
+    ----------
+    format : str
+        ``"fp32"``, ``"fp16"``, or ``"bf16"``.
+    rounding : str
+        After an update in FP32: ``"nearest"``, ``"stochastic"``, or ``"toward_zero"``.
+
+    Raises
+    ------
+    InputError
+        If the format or the rounding is unknown.
+    """
+
+    format: str = "fp32"
+    rounding: str = "nearest"
+
+    def __post_init__(self) -> None:
+        if self.format not in MASTER_FORMATS:
+            allowed = ", ".join(MASTER_FORMATS)
+            raise InputError(f"unknown format {self.format!r} of masters: allowed are {allowed}")
+        Rounding.named(self.rounding)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "MasterSpec":
+        """Build from a dictionary; InputError names an unknown key."""
+        _check_table("master", values, fields(cls))
+        return cls(**values)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """The numbers of a training run.
@@ -75,23 +121,37 @@ class Recipe:
         pass, and the derivatives by them. ``"e5m2"`` or ``"e4m3"``.
     gradient : RoleSpec
         What the array's output converters make of the derivatives by the weights.
-    loss_scale : float
+    loss_scale : LossScale, or a number for a static one
         What the training loop multiplies the loss by before the backward pass, and divides the
-        gradients by before the update. The bridge itself does not read it.
+        gradients by before the update. The bridge itself does not read it, nor `master`.
+    master : MasterSpec
+    exempt : tuple of str
+        Layers whose products stay in PyTorch: names, in which ``*`` stands for anything, or
+        ``"first-convolution"`` and ``"last-linear"``.
+    exempt_format : str
+        What their operands, errors, and gradients are rounded to: ``"fp32"``, ``"fp16"``,
+        ``"bf16"``.
+    random_bits : int, optional
+        Bits of a draw that the array must have; any without it. All roles share the array's
+        lanes, so that it is one number for all of them.
     name, description : str
 
     Raises
     ------
     InputError
-        If an operand's format is not one that the array multiplies, or the loss scale is not a
-        positive number.
+        If an operand's format is not one that the array multiplies, a gradient is scaled or
+        narrow although an operand is scaled, or another value is out of range.
     """
 
     weight: RoleSpec
     activation: RoleSpec
     error: RoleSpec
     gradient: RoleSpec
-    loss_scale: float = DEFAULT_LOSS_SCALE
+    loss_scale: LossScale = DEFAULT_LOSS_SCALE
+    master: MasterSpec = MasterSpec()
+    exempt: tuple[str, ...] = ()
+    exempt_format: str = "fp16"
+    random_bits: int | None = None
     name: str = "custom"
     description: str = ""
 
@@ -105,11 +165,27 @@ class Recipe:
                 get_format(self.role(role).format, OPERAND_FORMATS)
             except InputError as error:
                 raise InputError(f"role {role!r}: {error}") from None
-        scale = self.loss_scale
-        if isinstance(scale, bool) or not isinstance(scale, (int, float)):
-            raise InputError(f"loss_scale {scale!r} is not a number")
-        if not (math.isfinite(scale) and scale > 0):
-            raise InputError(f"loss_scale {scale} is out of range: it must be positive and finite")
+        object.__setattr__(self, "loss_scale", LossScale.of(self.loss_scale))
+        scaled = any(self.role(role).scaling != "none" for role in ROLES)
+        if scaled and (self.gradient.format != "fp32" or self.gradient.scaling != "none"):
+            raise InputError(
+                f"role 'gradient': format {self.gradient.format!r} with scaling "
+                f"{self.gradient.scaling!r}: where a role is scaled, it must be 'fp32' with 'none'"
+            )
+        if not isinstance(self.master, MasterSpec):
+            raise InputError(f"master must be a MasterSpec, not {self.master!r}")
+        names = self.exempt
+        if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
+            raise InputError(f"exempt {names!r} must be a list of names of layers")
+        object.__setattr__(self, "exempt", tuple(names))
+        if self.exempt_format not in EXEMPT_FORMATS:
+            allowed = ", ".join(EXEMPT_FORMATS)
+            raise InputError(f"unknown exempt_format {self.exempt_format!r}: allowed are {allowed}")
+        bits = self.random_bits
+        if bits is not None and (
+            isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= MAX_RANDOM_BITS
+        ):
+            raise InputError(f"random_bits {bits!r} is out of range: 1 to {MAX_RANDOM_BITS}")
         for field in ("name", "description"):
             if not isinstance(getattr(self, field), str):
                 raise InputError(f"{field} {getattr(self, field)!r} is not a text")
@@ -122,7 +198,11 @@ class Recipe:
         """Return what `from_dict` reads, ready for JSON or TOML."""
         roles = {role: vars(self.role(role)).copy() for role in ROLES}
         others = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ROLES}
-        return {**others, "roles": roles}
+        others["loss_scale"] = self.loss_scale.to_dict()
+        others["master"] = vars(self.master).copy()
+        others["exempt"] = list(self.exempt)
+        present = {key: value for key, value in others.items() if value is not None}
+        return {**present, "roles": roles}
 
     @classmethod
     def from_dict(cls, values: dict) -> "Recipe":
@@ -132,7 +212,8 @@ class Recipe:
         ----------
         values : dict
             ``{"roles": {"weight": {"format": ..., "rounding": ..., "saturate": ...}, ...}}`` with
-            all four roles, and optionally ``"loss_scale"``, ``"name"``, and ``"description"``.
+            all four roles, and optionally the other fields; ``"loss_scale"`` is a number or a
+            table.
 
         Raises
         ------
@@ -155,7 +236,10 @@ class Recipe:
                 specs[role] = RoleSpec.from_dict(roles[role])
             except InputError as error:
                 raise InputError(f"role {role!r}: {error}") from None
-        return cls(**specs, **{key: value for key, value in values.items() if key != "roles"})
+        others = {key: value for key, value in values.items() if key != "roles"}
+        if "master" in others:
+            others["master"] = MasterSpec.from_dict(others["master"])
+        return cls(**specs, **others)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> "Recipe":

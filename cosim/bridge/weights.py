@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from cosim.bridge.codes import Codes
+
 
 @dataclass(frozen=True)
 class _Entry:
     version: int | None
     patterns: torch.Tensor
-    codes: torch.Tensor
+    codes: Codes
 
 
 class Weights:
@@ -26,7 +28,8 @@ class Weights:
 
     def __init__(self, model: nn.Module) -> None:
         # Holding the parameters keeps their identities from being given to other tensors.
-        self._parameters = list(model.named_parameters())
+        self._parameters = list(model.named_parameters(remove_duplicate=False))
+        # The last owner of a shared parameter counts: a classifier rather than an embedding.
         self._layers = {id(p): name.rpartition(".")[0] or name for name, p in self._parameters}
         self._entries: dict[int, _Entry] = {}
 
@@ -38,9 +41,7 @@ class Weights:
         """Return the path of the module that owns a weight, or None."""
         return self._layers.get(id(_owner(tensor)))
 
-    def codes(
-        self, tensor: torch.Tensor, convert: Callable[[torch.Tensor], torch.Tensor]
-    ) -> torch.Tensor:
+    def codes(self, tensor: torch.Tensor, convert: Callable[[torch.Tensor], Codes]) -> Codes:
         """Return the codes of a weight: kept ones if its values are the same as then.
 
         Views of one parameter share its codes. What PyTorch's version counter has counted is taken
@@ -68,7 +69,8 @@ class Weights:
         if tensor is owner:
             return entry.codes
         offset = tensor.storage_offset() - owner.storage_offset()
-        return entry.codes.as_strided(tensor.shape, tensor.stride(), offset)
+        place = (tensor.shape, tensor.stride(), offset)
+        return entry.codes.map(lambda codes: codes.as_strided(*place))
 
 
 def _owner(tensor: torch.Tensor) -> torch.Tensor:

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from cosim.bridge import NotOffloadedWarning, Recipe, Session, Statistics, offload
+from cosim.bridge import LossScale, NotOffloadedWarning, Scales, Session, Statistics, offload
 from cosim.training.data import Dataset
+from cosim.training.loss_scaler import LossScaler
+from cosim.training.masters import MasterWeights
 from cosim.training.settings import TrainingSettings
 from pysim import Engine
 
@@ -30,8 +32,11 @@ class Learner:
         Counts of the training steps; evaluations are not in them.
     not_offloaded : dict of str to int
         GEMMs that ran in PyTorch although there is an engine: name and number of calls.
-    skipped : int
-        Steps without an update, because a gradient was infinite or NaN.
+    exempt : dict of str to int
+        Layers that the recipe exempts from FP8, and the number of their products.
+    scaler : LossScaler
+    memory : dict of str to int
+        Bytes of the master weights, and of the same in FP32.
     """
 
     def __init__(self, settings: TrainingSettings, engine: Engine | None = None) -> None:
@@ -39,40 +44,48 @@ class Learner:
         self.engine = engine
         self.statistics = Statistics()
         self.not_offloaded: dict[str, int] = {}
-        self.skipped = 0
+        self.exempt: dict[str, int] = {}
         with _seeded(settings.seed):
             self.model = settings.task.build()
-        self._optimiser = torch.optim.SGD(
+        optimiser = torch.optim.SGD(
             self.model.parameters(), lr=settings.learning_rate, momentum=settings.momentum
         )
+        # The twin in FP32 scales nothing and rounds nothing.
+        recipe = None if engine is None else settings.recipe
+        self.scaler = LossScaler(
+            LossScale.of(1.0) if recipe is None else recipe.loss_scale, settings.steps
+        )
+        self._scales = Scales()
+        count = sum(parameter.numel() for parameter in self.model.parameters())
+        self.memory = {"masters": 4 * count, "fp32": 4 * count}
+        self._optimiser: torch.optim.Optimizer = optimiser
+        if engine is not None and settings.recipe.master.format != "fp32":
+            self._optimiser = MasterWeights(optimiser, engine, settings.recipe.master)
+            self.memory = self._optimiser.memory()
 
     @contextmanager
     def training(self) -> Iterator[Session | None]:
         """Surround some training steps, as many as one likes; yield what offloads them."""
         self.model.train()
-        with self._offloaded() as session:
+        with self._offloaded(self._scales) as session:
             yield session
         if session is not None:
             self.statistics.add(session.statistics)
             for name, calls in session.not_offloaded.items():
                 self.not_offloaded[name] = self.not_offloaded.get(name, 0) + calls
+            for name, calls in session.exempt.items():
+                self.exempt[name] = self.exempt.get(name, 0) + calls
 
     def step(self, number: int, inputs: torch.Tensor, labels: torch.Tensor) -> float:
         """Learn from one batch, within `training`; return the loss before the update."""
-        scale = 1.0 if self.engine is None else self._recipe.loss_scale
         self._optimiser.zero_grad()
         # Whatever is random in a model depends on the step alone: the same in a twin, and after
         # a run is resumed.
         with _seeded(self.settings.seed, number):
             loss = functional.cross_entropy(self.model(inputs), labels)
-        (loss * scale).backward()
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        if all(bool(gradient.isfinite().all()) for gradient in gradients):
-            for gradient in gradients:
-                gradient.div_(scale)
-            self._optimiser.step()
-        else:
-            self.skipped += 1
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self._optimiser)
+        self.scaler.update()
         return loss.item()
 
     def accuracy(self, dataset: Dataset) -> float:
@@ -81,8 +94,10 @@ class Learner:
         Training is not disturbed: the random state is put back.
         """
         state = None if self.engine is None else self.engine.random_state
+        scales = Scales()
+        scales.load_state_dict(self._scales.state_dict())
         self.model.eval()
-        with torch.no_grad(), self._offloaded():
+        with torch.no_grad(), self._offloaded(scales):
             predictions = self.model(dataset.test_inputs).argmax(1)
         if self.engine is not None:
             self.engine.random_state = state
@@ -105,7 +120,9 @@ class Learner:
             "random_state": random_state,
             "statistics": self.statistics.to_dict(),
             "not_offloaded": self.not_offloaded,
-            "skipped": self.skipped,
+            "exempt": self.exempt,
+            "scaler": self.scaler.state_dict(),
+            "scales": self._scales.state_dict(),
         }
 
     def restore(self, state: dict) -> None:
@@ -116,21 +133,19 @@ class Learner:
             self.engine.random_state = np.array(state["random_state"], dtype=np.uint64)
         self.statistics = Statistics.from_dict(state["statistics"])
         self.not_offloaded = dict(state["not_offloaded"])
-        self.skipped = state["skipped"]
-
-    @property
-    def _recipe(self) -> Recipe:
-        return self.settings.recipe
+        self.exempt = dict(state["exempt"])
+        self.scaler.load_state_dict(state["scaler"])
+        self._scales.load_state_dict(state["scales"])
 
     @contextmanager
-    def _offloaded(self) -> Iterator[Session | None]:
+    def _offloaded(self, scales: Scales) -> Iterator[Session | None]:
         if self.engine is None:
             yield None
             return
         with warnings.catch_warnings():
             # The run lists them itself.
             warnings.simplefilter("ignore", NotOffloadedWarning)
-            with offload(self.model, self.engine, self._recipe) as session:
+            with offload(self.model, self.engine, self.settings.recipe, scales=scales) as session:
                 yield session
 
 

@@ -75,6 +75,12 @@ class Result:
     statistics : dict
         Counts by role, by kind of GEMM, and by layer.
     not_offloaded : dict of str to int
+    exempt : dict of str to int
+        Layers that the recipe exempts from FP8, and the number of their products.
+    loss_scale : float
+        At the end.
+    master_bytes : dict of str to int
+        Bytes of the master weights, and of the same in FP32.
     audit : dict or None
         How much the Verilog checked, if the engine was `audit`.
     seconds : float
@@ -94,6 +100,9 @@ class Result:
     random_state: list[int] | None
     statistics: dict
     not_offloaded: dict[str, int]
+    exempt: dict[str, int]
+    loss_scale: float
+    master_bytes: dict[str, int]
     audit: dict | None
     seconds: float
 
@@ -276,11 +285,14 @@ class _Run:
             fp32_loss=self.metrics.closing_mean("fp32_loss"),
             cycles=learner.statistics.cycles,
             macs=sum(counts.macs for counts in kinds),
-            skipped=learner.skipped,
+            skipped=learner.scaler.skipped,
             weights_sha256=learner.digest(),
             random_state=state,
             statistics=learner.statistics.to_dict(),
             not_offloaded=learner.not_offloaded,
+            exempt=learner.exempt,
+            loss_scale=learner.scaler.get_scale(),
+            master_bytes=learner.memory,
             audit=audit,
             seconds=round(time.monotonic() - self.started, 2),
         )

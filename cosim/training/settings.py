@@ -93,6 +93,8 @@ class TrainingSettings:
     ) -> "TrainingSettings":
         """Build settings; what is None is the task's own."""
         task = get_task(model)
+        if recipe.random_bits is not None:
+            config = replace(config, random_bits=recipe.random_bits)
 
         def own(value, name):
             return getattr(task, name) if value is None else value

@@ -1,17 +1,23 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cosim.bridge import Recipe, offload
+from cosim.bridge import Recipe, RoleSpec, offload
 from pysim import ArrayConfig, GoldenEngine, decode, get_format
 from pysim.formats import OUTPUT_FORMATS
 
 
-@pytest.mark.parametrize("name", ["e5m2-sr", "hybrid", "mellempudi2019"])
+@pytest.mark.parametrize("name", ["e5m2-sr", "mixed", "mellempudi2019"])
 def test_bits_are_those_of_the_engine_called_by_hand(name):
-    recipe = Recipe.named(name)
+    if name == "mixed":
+        narrow = RoleSpec("e4m3")
+        recipe = replace(Recipe.named("e5m2-sr"), weight=narrow, activation=narrow)
+    else:
+        recipe = replace(Recipe.named(name), exempt=())
     layer = nn.Linear(11, 13)
     x = torch.randn(5, 11, requires_grad=True)
     error = torch.randn(5, 13)

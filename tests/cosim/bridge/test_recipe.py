@@ -1,6 +1,6 @@
 import pytest
 
-from cosim.bridge import Recipe, RoleSpec
+from cosim.bridge import LossScale, Recipe, RoleSpec
 from pysim import InputError
 
 ROLES = ("weight", "activation", "error", "gradient")
@@ -11,10 +11,23 @@ def roles(**changes):
 
 
 def test_shipped_recipes():
-    assert Recipe.names() == ["e5m2-nearest", "e5m2-sr", "hybrid", "mellempudi2019"]
-    for name in Recipe.names():
-        assert Recipe.named(name).name == name
-        assert Recipe.named(name).loss_scale == 1024
+    names = set(Recipe.names())
+    assert {"mellempudi2019", "mellempudi2019-enhanced", "hybrid", "fp32", "bf16"} < names
+    for name in names:
+        recipe = Recipe.named(name)
+        assert recipe.name == name
+        assert recipe.description
+        assert Recipe.from_dict(recipe.to_dict()) == recipe
+    assert Recipe.named("e5m2-sr").loss_scale == LossScale.of(1024)
+
+
+def test_the_paper():
+    recipe = Recipe.named("mellempudi2019")
+    assert recipe.exempt == ("first-convolution", "last-linear")
+    assert recipe.exempt_format == recipe.master.format == "fp16"
+    assert recipe.loss_scale == LossScale("static", 10_000.0)
+    enhanced = Recipe.named("mellempudi2019-enhanced").loss_scale
+    assert enhanced.floors == ((40_000, 8192.0), (150_000, 32_768.0))
 
 
 @pytest.mark.parametrize(
@@ -23,7 +36,7 @@ def test_shipped_recipes():
         ("mellempudi2019", "e5m2 e5m2 e5m2 e5m2", "nearest stochastic stochastic stochastic"),
         ("e5m2-sr", "e5m2 e5m2 e5m2 e5m2", "nearest nearest stochastic stochastic"),
         ("e5m2-nearest", "e5m2 e5m2 e5m2 e5m2", "nearest nearest nearest nearest"),
-        ("hybrid", "e4m3 e4m3 e5m2 e5m2", "nearest nearest stochastic stochastic"),
+        ("hybrid", "e4m3 e4m3 e5m2 fp32", "nearest nearest nearest nearest"),
     ],
 )
 def test_shipped_recipes_say_what_their_names_promise(name, formats, roundings):
@@ -65,6 +78,15 @@ def test_toml_file_names_itself(tmp_path):
         (roles() | {"loss_scale": 0}, "loss_scale 0 is out of range"),
         (roles() | {"loss_scale": float("nan")}, "loss_scale nan is out of range"),
         (roles() | {"loss_scale": "1"}, "loss_scale '1' is not a number"),
+        (roles() | {"loss_scale": {"kind": "slow"}}, "unknown kind 'slow' of loss_scale"),
+        (roles() | {"master": {"format": "fp8"}}, "unknown format 'fp8' of masters"),
+        (roles() | {"master": {"bits": 16}}, "unknown key 'bits' of master"),
+        (roles() | {"master": 16}, "master must be a table, not 16"),
+        (roles() | {"exempt": "last-linear"}, "exempt 'last-linear' must be a list"),
+        (roles() | {"exempt_format": "fp8"}, "unknown exempt_format 'fp8': allowed are fp32"),
+        (roles() | {"random_bits": 0}, "random_bits 0 is out of range: 1 to 24"),
+        (roles(error={"format": "e5m2", "scaling": "x"}), "unknown scaling 'x': allowed are none"),
+        (roles(error={"format": "e5m2", "scaling": "current"}), "where a role is scaled"),
         (roles() | {"name": 1}, "name 1 is not a text"),
     ],
 )
@@ -87,5 +109,5 @@ def test_bad_files_are_named(tmp_path):
 
 
 def test_unknown_name_lists_the_recipes():
-    with pytest.raises(InputError, match="unknown recipe 'fp4': allowed are e5m2-nearest, e5m2-sr"):
+    with pytest.raises(InputError, match="unknown recipe 'fp4': allowed are bf16, e5m2-nearest"):
         Recipe.named("fp4")

@@ -91,7 +91,7 @@ def engine_flags():
 
 def test_training_step(engine):
     model = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 10))
-    with offload(model, engine, Recipe.named("mellempudi2019")) as session:
+    with offload(model, engine, Recipe.named("e5m2-sr")) as session:
         (1024 * model(torch.randn(16, 20)).square().mean()).backward()
     statistics = session.statistics
     roles = {name: counts.elements for name, counts in statistics.roles.items()}

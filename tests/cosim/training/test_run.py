@@ -136,7 +136,7 @@ def test_steps_without_finite_gradients_are_skipped(settings, tmp_path):
     recipe = replace(settings.recipe, loss_scale=2.0**40, error=infinite, gradient=infinite)
     result = train(settings.with_changes(recipe=recipe), tmp_path / "run")
     assert result.skipped == 12
-    fresh = Learner(settings)
+    fresh = Learner(settings, GoldenEngine(settings.config))
     assert result.weights_sha256 == fresh.digest()
 
 

@@ -1,0 +1,91 @@
+"""Master weights in 16 bits: updated in FP32, rounded after every update."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from cosim.bridge import MasterSpec
+from pysim import Engine
+
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class MasterWeights(torch.optim.Optimizer):
+    """An optimiser whose parameters are numbers of a narrow format whenever it is not at work.
+
+    The optimiser within sees FP32: momentum and an L2 term are FP32 throughout the update (as in
+    Mellempudi et al., arXiv 1905.12334, section 3). Its result goes through the converters of the
+    engine, which round it to the master format, with draws of the engine's own lanes if the
+    rounding is stochastic. A result beyond the format becomes its largest finite number.
+
+    The parameters keep their float32 tensors, which hold exactly the masters: PyTorch computes on
+    these. What an accelerator would store is what `memory` tells.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        Its parameters are rounded at once.
+    engine : Engine
+    spec : MasterSpec
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, engine: Engine, spec: MasterSpec) -> None:
+        # Not initialised as an optimiser: state and groups are those of the one within.
+        self._within = optimizer
+        self._engine = engine
+        self._spec = spec
+        self._round()
+
+    @property
+    def param_groups(self) -> list[dict]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Groups of the optimiser within, so that schedules and scalers reach them."""
+        return self._within.param_groups
+
+    @property
+    def state(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """State of the optimiser within."""
+        return self._within.state
+
+    @property
+    def defaults(self) -> dict:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Defaults of the optimiser within."""
+        return self._within.defaults
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients."""
+        self._within.zero_grad(set_to_none)
+
+    def step(self, closure: Callable | None = None) -> Any:  # pyright: ignore
+        """Update in FP32, and round."""
+        result = self._within.step(closure) if closure else self._within.step()
+        self._round()
+        return result
+
+    def state_dict(self) -> dict:
+        """Return the state of the optimiser within; the masters are the model's parameters."""
+        return self._within.state_dict()
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Go back to where a state was taken."""
+        self._within.load_state_dict(state_dict)
+
+    def memory(self) -> dict[str, int]:
+        """Return the bytes of the masters, and of the same in FP32."""
+        count = sum(parameter.numel() for parameter in self._parameters())
+        return {"masters": count * _DTYPES[self._spec.format].itemsize, "fp32": 4 * count}
+
+    def _parameters(self) -> list[torch.Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def _round(self) -> None:
+        if self._spec.format == "fp32":
+            return
+        for parameter in self._parameters():
+            codes = self._engine.quantize(
+                parameter.detach().numpy(), self._spec.format, rounding=self._spec.rounding
+            )
+            halves = torch.from_numpy(codes.view(np.int16)).view(_DTYPES[self._spec.format])
+            with torch.no_grad():
+                parameter.copy_(halves)
