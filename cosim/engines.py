@@ -4,7 +4,7 @@ from typing import Any
 
 from pysim import ArrayConfig, Engine, GoldenEngine, InputError
 
-ENGINES = ("golden", "fast", "rtl", "audit")
+ENGINES = ("golden", "fast", "gpu", "rtl", "audit")
 SIMULATORS = ("verilator",)
 WITH_SIMULATOR = ("rtl", "audit")
 
@@ -22,6 +22,7 @@ def open_engine(
     ----------
     name : str
         ``"golden"`` (NumPy, the reference), ``"fast"`` (compiled kernels, the same bits),
+        ``"gpu"`` (CUDA kernels, the same bits),
         ``"rtl"`` (the generated Verilog in a simulator), or ``"audit"`` (`fast`, with a sample of
         its calls replayed on the Verilog).
     config : ArrayConfig, optional
@@ -53,6 +54,10 @@ def open_engine(
         from pysim.fast import FastEngine
 
         return FastEngine(config)
+    if name == "gpu":
+        from cosim.gpu import GpuEngine
+
+        return GpuEngine(config)
     if name == "audit":
         from cosim.audit import AuditEngine
 

@@ -1,8 +1,10 @@
 """What every engine is: checked arguments, random state, counters; the arithmetic is left open."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -90,8 +92,6 @@ class Engine(ABC):
         Clock cycles of all calls so far, conversions included.
     macs : int
         Multiply-accumulate steps of all calls so far.
-    flags : Flags
-        Status flags of the latest call.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Engine(ABC):
         self.config = config
         self.cycles = 0
         self.macs = 0
-        self.flags = Flags()
+        self._find_flags: Callable[[], Flags] = Flags
 
     def gemm(
         self,
@@ -145,9 +145,9 @@ class Engine(ABC):
         """
         modes = _modes(a_format, b_format, out_format, rounding)
         request = GemmRequest(
-            a=_checked(a, "a", np.uint8, 2),
-            b=_checked(b, "b", np.uint8, 2),
-            c=None if c is None else _checked(c, "c", np.float32, 2),
+            a=self._checked(a, "a", np.uint8, 2),
+            b=self._checked(b, "b", np.uint8, 2),
+            c=None if c is None else self._checked(c, "c", np.float32, 2),
             a_format=modes[0],
             b_format=modes[1],
             out_format=modes[2],
@@ -167,7 +167,7 @@ class Engine(ABC):
         result = self._gemm(request)
         self.cycles += result.cycles
         self.macs += m * n * k
-        self.flags = result.flags
+        self._find_flags = lambda: result.flags
         return result
 
     def quantize(
@@ -200,20 +200,27 @@ class Engine(ABC):
             If a format or rounding is unknown, or `x` is not float32.
         """
         request = QuantizeRequest(
-            values=_checked(x, "x", np.float32, None),
+            values=self._checked(x, "x", np.float32, None),
             fmt=get_format(fmt, NARROW_FORMATS),
             rounding=Rounding.named(rounding),
             saturate=bool(saturate),
         )
-        rows = -(-request.values.size // self.config.cols)
+        count = prod(request.values.shape)
+        rows = -(-count // self.config.cols)
         if rows > MAX_LENGTH:
             raise InputError(
-                f"{request.values.size} numbers are too many for one call: "
+                f"{count} numbers are too many for one call: "
                 f"at most {MAX_LENGTH * self.config.cols} with {self.config.cols} columns"
             )
-        codes, self.flags, cycles = self._quantize(request)
+        codes, flags, cycles = self._quantize(request)
+        self._find_flags = lambda: flags
         self.cycles += cycles
         return codes
+
+    @property
+    def flags(self) -> Flags:
+        """Status flags of the latest call; none are up before the first."""
+        return self._find_flags()
 
     @property
     def random_state(self) -> np.ndarray:
@@ -241,11 +248,23 @@ class Engine(ABC):
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _checked(
+        self, array: ArrayLike, name: str, dtype: type[np.generic], dimensions: int | None
+    ) -> np.ndarray:
+        result = np.asarray(array)
+        if result.dtype != dtype:
+            raise InputError(f"{name} has dtype {result.dtype}: it must be {np.dtype(dtype)}")
+        if dimensions is not None and result.ndim != dimensions:
+            raise InputError(
+                f"{name} has shape {result.shape}: it must have {dimensions} dimensions"
+            )
+        return result
+
     def _model_gemm_cycles(self, request: GemmRequest) -> int:
         return gemm_cycles(self.config, *request.shape, load_c=request.c is not None)
 
     def _model_quantize_cycles(self, request: QuantizeRequest) -> int:
-        return quantize_cycles(self.config, request.values.size)
+        return quantize_cycles(self.config, prod(request.values.shape))
 
     @abstractmethod
     def _gemm(self, request: GemmRequest) -> GemmResult: ...
@@ -275,14 +294,3 @@ def _cached_modes(
 ) -> tuple[FloatFormat, FloatFormat, FloatFormat, Rounding]:
     formats = get_format(a, OPERAND_FORMATS), get_format(b, OPERAND_FORMATS)
     return *formats, get_format(out, OUTPUT_FORMATS), Rounding.named(rounding)
-
-
-def _checked(
-    array: ArrayLike, name: str, dtype: type[np.generic], dimensions: int | None
-) -> np.ndarray:
-    result = np.asarray(array)
-    if result.dtype != dtype:
-        raise InputError(f"{name} has dtype {result.dtype}: it must be {np.dtype(dtype)}")
-    if dimensions is not None and result.ndim != dimensions:
-        raise InputError(f"{name} has shape {result.shape}: it must have {dimensions} dimensions")
-    return result

@@ -1,6 +1,7 @@
 """The engine as the operations see it: roles, kinds, and layers instead of formats and modes."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +19,8 @@ from pysim.formats import FP32, OPERAND_FORMATS, FloatFormat
 class Array:
     """Converts tensors and multiplies codes by a recipe, and counts both.
 
-    Codes travel as uint8 tensors that share memory with the engine's arrays, so that autograd can
-    save them like any other tensor.
+    Codes travel as uint8 tensors, so that autograd can save them like any other tensor. They share
+    memory with the engine's arrays, or are what an engine on a device takes itself.
 
     Parameters
     ----------
@@ -36,6 +37,9 @@ class Array:
         self.weights = weights
         self.scales = scales
         self.statistics = Statistics()
+        # An engine that has a device takes tensors of it, and returns such.
+        self._on_device = hasattr(engine, "device")
+        self.device: torch.device = getattr(engine, "device", torch.device("cpu"))
 
     def role(self, tensor: torch.Tensor) -> str:
         """Return the role of an operand of the forward pass."""
@@ -86,32 +90,42 @@ class Array:
         -------
         torch.Tensor of float32, shape [B, M, N]
         """
-        left, right = a.tensor.numpy(), b.tensor.numpy()
-        start = None if c is None else c.numpy(force=True)
+        left, right = self._given(a.tensor), self._given(b.tensor)
+        start = None if c is None else self._given(c)
         exponent = a.exponent + b.exponent
         if exponent and start is not None:
-            start = np.ldexp(start, exponent)
+            start = _scaled(start, exponent)
         # The one loop over a batch: an engine that takes whole batches would be called here.
         products = [
             self._gemm(kind, left[i], right[i], roles, layer, None if start is None else start[i])
             for i in range(len(left))
         ]
         if exponent:
-            products = [np.ldexp(product, -exponent) for product in products]
-        if len(products) == 1:
-            return torch.from_numpy(products[0]).unsqueeze(0)
-        shape = (0, left.shape[1], right.shape[2])
-        return torch.from_numpy(np.stack(products) if products else np.zeros(shape, np.float32))
+            products = [_scaled(product, -exponent) for product in products]
+        tensors = [self._got(product) for product in products]
+        if len(tensors) == 1:
+            return tensors[0].unsqueeze(0)
+        if not tensors:
+            return torch.zeros((0, left.shape[1], right.shape[2]), device=self.device)
+        return torch.stack(tensors)
+
+    def _given(self, tensor: torch.Tensor) -> Any:
+        """Return a tensor as the engine takes it."""
+        return tensor.detach() if self._on_device else tensor.numpy(force=True)
+
+    def _got(self, values: Any) -> torch.Tensor:
+        """Return as a tensor what the engine gave."""
+        return values if self._on_device else torch.from_numpy(values)
 
     def _gemm(
         self,
         kind: str,
-        a: np.ndarray,
-        b: np.ndarray,
+        a: Any,
+        b: Any,
         roles: tuple[str, str],
         layer: str,
-        c: np.ndarray | None,
-    ) -> np.ndarray:
+        c: Any,
+    ) -> Any:
         a_format, b_format = (self.recipe.role(role).format for role in roles)
         if kind != "wgrad":
             result = self.engine.gemm(a, b, a_format=a_format, b_format=b_format, c=c)
@@ -136,10 +150,10 @@ class Array:
 
     def _convert(self, tensor: torch.Tensor, role: str, layer: str) -> Codes:
         spec = self.recipe.role(role)
-        values = tensor.numpy(force=True)
+        values = self._given(tensor)
         exponent = self.scales.exponent(spec.scaling, layer, role, values, spec.float_format)
         if exponent:
-            values = np.ldexp(values, exponent)
+            values = _scaled(values, exponent)
         cycles = self.engine.cycles
         codes = self.engine.quantize(
             values, spec.format, rounding=spec.rounding, saturate=spec.saturate
@@ -149,16 +163,26 @@ class Array:
             flags=self.engine.flags,
             cycles=self.engine.cycles - cycles,
         )
-        return Codes(torch.from_numpy(codes), exponent)
+        return Codes(self._got(codes), exponent)
 
 
-def _decode(codes: np.ndarray, fmt: FloatFormat) -> np.ndarray:
+def _decode(codes: Any, fmt: FloatFormat) -> Any:
     if fmt is FP32:
         return codes
+    if isinstance(codes, torch.Tensor):
+        table = torch.from_numpy(_table(fmt)).to(codes.device)
+        return table[codes.to(torch.int32)]
     if fmt in OPERAND_FORMATS:
         return decode_fp8(codes, fmt.name)
     # Every code is in the table: `clip` only spares the check.
     return np.take(_table(fmt), codes, mode="clip")
+
+
+def _scaled(values: Any, exponent: int) -> Any:
+    """Multiply float32 numbers by a power of two, which float32 may not hold; rounded once."""
+    if isinstance(values, torch.Tensor):
+        return (values.double() * 2.0**exponent).float()
+    return np.ldexp(values, exponent)
 
 
 @cache

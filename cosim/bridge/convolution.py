@@ -98,7 +98,7 @@ class Convolution(torch.autograd.Function):
             start = bias.reshape(groups, -1, 1).expand(-1, -1, inputs.tensor.shape[-1])
         result = array.multiply("forward", kernels, inputs, (roles[1], roles[0]), layer, start)
         outputs = [axis.outputs for axis in axes]
-        images = torch.empty(len(x), len(weight), *outputs)
+        images = torch.empty(len(x), len(weight), *outputs, device=x.device)
         scatter(result, images, [range(count) for count in outputs])
         return images
 
@@ -126,8 +126,8 @@ class Convolution(torch.autograd.Function):
             parts = list(phases(axes))
             met = sum(prod(len(p.positions) for p in phase) for phase in parts)
             # Inputs that no window meets are in no phase.
-            everywhere = met == prod(axis.size for axis in axes)
-            grad_x = (torch.empty if everywhere else torch.zeros)(x_codes.tensor.shape)
+            make = torch.empty if met == prod(axis.size for axis in axes) else torch.zeros
+            grad_x = make(x_codes.tensor.shape, device=error.device)
             for phase in parts:
                 errors = _gathered(codes, [p.windows for p in phase], groups)
                 kernels = _by_input_channel(weight_codes, [p.taps for p in phase], groups)

@@ -217,7 +217,7 @@ class _FunctionMode(TorchFunctionMode):
         tensors = []
         for argument, value in bound.arguments.items():
             for tensor in _tensors(value):
-                _check(tensor, mask=argument == "attn_mask")
+                _check(tensor, self._array.device, mask=argument == "attn_mask")
                 tensors.append(tensor)
         if self._recipe_exempts and self._exempt(layer := self._array.layer(name, *tensors)):
             exempt = self._session.exempt
@@ -269,9 +269,9 @@ def _is_plain(args: tuple) -> bool:
     )
 
 
-def _check(tensor: torch.Tensor, *, mask: bool) -> None:
+def _check(tensor: torch.Tensor, device: torch.device, *, mask: bool) -> None:
     """Raise UnsupportedError unless the array can take a tensor's numbers."""
-    if tensor.device.type != "cpu":
+    if tensor.device != device:
         raise UnsupportedError(f"on {tensor.device.type}")
     if tensor.layout != torch.strided:
         raise UnsupportedError(str(tensor.layout).removeprefix("torch."))

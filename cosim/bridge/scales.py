@@ -3,7 +3,9 @@
 from collections import deque
 
 import numpy as np
+import torch
 
+from cosim.bridge.counting import Numbers
 from pysim.formats import FloatFormat
 
 SCALINGS = ("none", "current", "delayed")
@@ -27,7 +29,7 @@ class Scales:
         self._histories: dict[tuple[str, str], deque[float]] = {}
 
     def exponent(
-        self, scaling: str, layer: str, role: str, values: np.ndarray, fmt: FloatFormat
+        self, scaling: str, layer: str, role: str, values: Numbers, fmt: FloatFormat
     ) -> int:
         """Return the exponent of the scale for a float32 tensor, and remember the tensor."""
         if scaling == "none":
@@ -53,13 +55,15 @@ class Scales:
             self._histories[layer, role] = deque(history, maxlen=HISTORY)
 
 
-def greatest_magnitude(values: np.ndarray) -> float:
+def greatest_magnitude(values: Numbers) -> float:
     """Return the greatest finite magnitude; 0 if there is none."""
-    if values.size == 0:
+    if 0 in values.shape:
         return 0.0
-    greatest = float(max(values.max(), -values.min()))
+    greatest = float(abs(values).max())
     if np.isfinite(greatest):
         return greatest
+    if isinstance(values, torch.Tensor):
+        values = values.cpu().numpy()
     finite = np.abs(values[np.isfinite(values)])
     return float(finite.max()) if finite.size else 0.0
 

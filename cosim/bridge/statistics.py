@@ -1,13 +1,12 @@
 """What a session counted: conversions by role, GEMMs by kind, each by layer."""
 
 from dataclasses import asdict, dataclass, fields
+from math import prod
 from typing import TypeVar
 
-import numpy as np
-
+from cosim.bridge.counting import Numbers, beyond, equal, live_rows, nonfinite, tally, zeros
 from cosim.bridge.recipe import ROLES, RoleSpec
 from pysim import Flags, GemmResult
-from pysim.fast.tally import tally, zeros
 from pysim.formats import FP32, FloatFormat
 
 KINDS = ("forward", "dgrad", "wgrad")
@@ -126,54 +125,52 @@ class Statistics:
         self,
         layer: str,
         role: str,
-        values: np.ndarray,
-        codes: np.ndarray,
+        values: Numbers,
+        codes: Numbers,
         fmt: FloatFormat,
         flags: Flags,
         cycles: int,
     ) -> None:
         """Count float32 `values` that the engine converted to `codes`, raising `flags`."""
         counts = self._roles.setdefault((layer, role), RoleCounts())
-        counts.elements += values.size
+        size = prod(values.shape)
+        counts.elements += size
         counts.cycles += cycles
-        if values.size == 0:
+        if size == 0:
             return
         # The flags, and one look at the codes, tell whether there is anything to count.
         codes_of = tally(codes, fmt)
         if flags.underflow:
             counts.underflowed += codes_of.zeros - zeros(values)
         if flags.overflow or codes_of.beyond:
-            nonfinite = values.size - _nonzeros(np.isfinite(values))
-            counts.nonfinite += nonfinite
-            within = _nonzeros(np.abs(values) <= fmt.max_value)
-            counts.overflowed += values.size - within - nonfinite
+            counts.nonfinite += nonfinite(values)
+            counts.overflowed += beyond(values, fmt.max_value)
 
     def count_gradient(
-        self, layer: str, result: GemmResult, spec: RoleSpec, a: np.ndarray, b: np.ndarray
+        self, layer: str, result: GemmResult, spec: RoleSpec, a: Numbers, b: Numbers
     ) -> None:
         """Count the converted result of the GEMM of codes `a` [M, K] and `b` [K, N]."""
         counts = self._roles.setdefault((layer, "gradient"), RoleCounts())
-        counts.elements += result.values.size
+        size = prod(result.values.shape)
+        counts.elements += size
         fmt = spec.float_format
         if fmt is FP32:
-            counts.nonfinite += result.values.size - _nonzeros(np.isfinite(result.values))
+            counts.nonfinite += nonfinite(result.values)
             return
         codes_of = tally(result.values, fmt)
         if result.flags.underflow:
-            live_rows = _nonzeros(np.bitwise_or.reduce(a, axis=1) & 0x7F)
-            live_cols = _nonzeros(np.bitwise_or.reduce(b, axis=0) & 0x7F)
-            dead = result.values.size - live_rows * live_cols
+            dead = size - live_rows(a) * live_rows(b.T)
             counts.underflowed += codes_of.zeros - dead
-        nonfinite = codes_of.beyond
+        infinite = codes_of.beyond
         if result.flags.overflow and spec.saturate:
             counts.overflowed += codes_of.largest
         elif result.flags.overflow:
             # What overflowed became infinity, or NaN in a format without.
             limit = fmt.nan_code if fmt.infinity_code is None else fmt.infinity_code
-            overflowed = _nonzeros((result.values & (fmt.sign_code - 1)) == limit)
+            overflowed = equal(result.values, limit, fmt)
             counts.overflowed += overflowed
-            nonfinite -= overflowed
-        counts.nonfinite += nonfinite
+            infinite -= overflowed
+        counts.nonfinite += infinite
 
     def count_gemm(self, layer: str, kind: str, macs: int, cycles: int) -> None:
         """Count one GEMM."""
@@ -181,10 +178,6 @@ class Statistics:
         counts.gemms += 1
         counts.macs += macs
         counts.cycles += cycles
-
-
-def _nonzeros(array: np.ndarray) -> int:
-    return int(np.count_nonzero(array))
 
 
 def _total(make: type[Counts], entries: dict[tuple[str, str], Counts], wanted: str) -> Counts:

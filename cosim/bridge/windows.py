@@ -117,9 +117,30 @@ def gather(codes: torch.Tensor, windows: Sequence[Windows], groups: int) -> torc
         Rows and columns each with the last dimension fastest, as a weight [C_out, C_in, *kernel]
         flattens. Windows are columns because neighbours in a row are then neighbours in memory.
     """
-    rows = [(w.start, w.count, w.step, w.taps, w.tap_step) for w in windows]
-    matrix = compiled_gather(codes.numpy(), rows)
-    return torch.from_numpy(matrix.reshape(groups, len(matrix) // groups, -1))
+    if codes.device.type != "cpu":
+        matrix = gather_on_device(codes, windows)
+    else:
+        rows = [(w.start, w.count, w.step, w.taps, w.tap_step) for w in windows]
+        matrix = torch.from_numpy(compiled_gather(codes.numpy(), rows))
+    return matrix.reshape(groups, len(matrix) // groups, -1)
+
+
+def gather_on_device(codes: torch.Tensor, windows: Sequence[Windows]) -> torch.Tensor:
+    """Lay windows out for all channels, [C * taps, N * counts], with PyTorch's own functions."""
+    for w in windows:
+        # The dimension in hand is always the third; its taps and counts go to the end.
+        taps = torch.arange(w.taps, device=codes.device)[:, None] * w.tap_step
+        places = taps + torch.arange(w.count, device=codes.device) * w.step + w.start
+        size = codes.shape[2]
+        inside = (places >= 0) & (places < size)
+        chosen = codes.index_select(2, places.clamp(0, size - 1).flatten())
+        chosen = chosen.unflatten(2, places.shape)
+        chosen = chosen * inside.reshape(*inside.shape, *(1,) * (chosen.dim() - 4))
+        codes = chosen.movedim((2, 3), (-2, -1))
+    count = len(windows)
+    taps, counts = range(2, 2 + 2 * count, 2), range(3, 3 + 2 * count, 2)
+    matrix = codes.permute(1, *taps, 0, *counts)
+    return matrix.reshape(matrix.shape[: 1 + count].numel(), -1)
 
 
 def scatter(matrices: torch.Tensor, images: torch.Tensor, positions: Sequence[range]) -> None:
@@ -134,4 +155,15 @@ def scatter(matrices: torch.Tensor, images: torch.Tensor, positions: Sequence[ra
     positions : range of each dimension
     """
     matrix = matrices.reshape(matrices.shape[0] * matrices.shape[1], matrices.shape[2])
-    compiled_scatter(matrix.numpy(), images.numpy(), positions)
+    if images.device.type != "cpu":
+        scatter_on_device(matrix, images, positions)
+    else:
+        compiled_scatter(matrix.numpy(), images.numpy(), positions)
+
+
+def scatter_on_device(
+    matrix: torch.Tensor, images: torch.Tensor, positions: Sequence[range]
+) -> None:
+    """Write the columns of [C, N * counts] to images, with PyTorch's own functions."""
+    columns = matrix.reshape(len(matrix), len(images), *map(len, positions)).transpose(0, 1)
+    images[(..., *(slice(p.start, p.stop, p.step) for p in positions))] = columns

@@ -1,11 +1,19 @@
 import random
 from math import prod
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from cosim.bridge.windows import Axis, Windows, gather
+from cosim.bridge.windows import (
+    Axis,
+    Windows,
+    gather,
+    gather_on_device,
+    scatter,
+    scatter_on_device,
+)
 
 
 def axes(count):
@@ -59,3 +67,22 @@ def test_gather_is_unfold(groups):
     unfolded = unfolded.unflatten(2, (-1, 5))[..., :4].flatten(2)
     wanted = unfolded.transpose(0, 1).reshape(groups, -1, 2 * prod((3, 4)))
     assert torch.equal(columns.float(), wanted)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_tensors_on_a_device_are_laid_out_alike(dimensions):
+    rng = np.random.default_rng(dimensions)
+    for _ in range(20):
+        sizes = rng.integers(1, 9, dimensions).tolist()
+        codes = torch.from_numpy(rng.integers(1, 256, (2, 3, *sizes), dtype=np.uint8))
+        windows = [
+            Windows(*(int(rng.integers(*r)) for r in ((-3, 4), (1, 6), (1, 3), (1, 4), (-2, 3))))
+            for _ in sizes
+        ]
+        assert torch.equal(gather_on_device(codes, windows), gather(codes, windows, 1)[0])
+        positions = [range(int(rng.integers(size)), size, 2) for size in sizes]
+        columns = torch.randn(3, 2 * prod(len(p) for p in positions))
+        images = torch.zeros(2, 2, 3, *sizes)
+        scatter(columns[None], images[0], positions)
+        scatter_on_device(columns, images[1], positions)
+        assert torch.equal(*images)
