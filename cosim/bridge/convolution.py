@@ -135,8 +135,7 @@ class Convolution(torch.autograd.Function):
                 scatter(part, grad_x, [p.positions for p in phase])
         if needs_weight:
             inputs = _gathered(x_codes, [axis.forward for axis in axes], groups)
-            channels = codes.tensor.shape[1] // groups
-            errors = codes.map(lambda e: e.transpose(0, 1).reshape(groups, channels, -1))
+            errors = _gathered(codes, [Windows.each(axis.outputs) for axis in axes], groups)
             kind = backward_kind(weight_role)
             rows = inputs.map(transpose)
             product = array.multiply(kind, errors, rows, ("error", x_role), layer)

@@ -31,6 +31,11 @@ class Windows:
     taps: int
     tap_step: int
 
+    @classmethod
+    def each(cls, size: int) -> "Windows":
+        """Return windows of one element, one for each position."""
+        return cls(start=0, count=size, step=1, taps=1, tap_step=1)
+
 
 @dataclass(frozen=True)
 class Phase:

@@ -52,6 +52,9 @@ def bench(
             bar.advance(task)
     lines = []
     for result in results:
+        if "not_run" in result:
+            lines.append(f"{result['name']:<11} not run: {result['not_run']}")
+            continue
         asked = f"{'at most' if result['is_cost'] else 'at least'} {result['limit']}"
         lines.append(
             f"{result['name']:<11} {result['ratio']:5.2f} x  ±{100 * result['spread']:.0f} %  "

@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+import torch
 
 from cosim.bench import FIGURES, measure
 from cosim.bench import throughput as throughput_module
@@ -66,3 +67,11 @@ def test_throughput(monkeypatch):
     assert any(name.startswith("fp8cosim") for name in found)
     assert all(rate > 0 for row in found.values() for rate in row.values())
     assert throughput_module.plot(found).startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_what_the_machine_lacks_is_said(fp8cosim):
+    assert measure("gpu-4096")["not_run"] == "there is no CUDA device"
+    done = fp8cosim("bench", "gpu-4096")
+    assert done.returncode == 0
+    assert "gpu-4096    not run: there is no CUDA device" in done.stdout
