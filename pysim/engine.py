@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -143,32 +143,63 @@ class Engine(ABC):
         InputError
             If a format or rounding is unknown, a dtype is another, or shapes do not match.
         """
-        modes = _modes(a_format, b_format, out_format, rounding)
-        request = GemmRequest(
-            a=self._checked(a, "a", np.uint8, 2),
-            b=self._checked(b, "b", np.uint8, 2),
-            c=None if c is None else self._checked(c, "c", np.float32, 2),
-            a_format=modes[0],
-            b_format=modes[1],
-            out_format=modes[2],
-            rounding=modes[3],
-            saturate=bool(saturate),
+        request = self._request(
+            a,
+            b,
+            c,
+            a_format=a_format,
+            b_format=b_format,
+            out_format=out_format,
+            rounding=rounding,
+            saturate=saturate,
         )
         m, n, k = request.shape
-        if request.b.shape[0] != k:
-            raise InputError(
-                f"shapes {request.a.shape} and {request.b.shape} of a and b do not match: "
-                "a has K columns and b has K rows"
-            )
-        if request.c is not None and request.c.shape != (m, n):
-            raise InputError(f"c has shape {request.c.shape}: it must be {(m, n)}")
-        if k > MAX_LENGTH:
-            raise InputError(f"inner dimension {k} is too long: at most {MAX_LENGTH}")
         result = self._gemm(request)
         self.cycles += result.cycles
         self.macs += m * n * k
         self._find_flags = lambda: result.flags
         return result
+
+    def gemm_batch(
+        self,
+        a: Any,
+        b: Any,
+        *,
+        a_format: str | FloatFormat,
+        b_format: str | FloatFormat,
+        c: Any = None,
+    ) -> tuple[Any, int]:
+        """Multiply batches of matrices, results in FP32: so many calls of `gemm`, one by one.
+
+        Parameters
+        ----------
+        a : uint8 codes, shape [B, M, K]
+        b : uint8 codes, shape [B, K, N]
+        a_format, b_format : str
+        c : float32, shape [B, M, N], optional
+
+        `flags` then are those of all calls.
+
+        Returns
+        -------
+        products : sequence of B results, each float32 of shape [M, N]
+        cycles : int
+            Of all calls.
+
+        Raises
+        ------
+        InputError
+            As `gemm`.
+        """
+        before, flags = self.cycles, Flags()
+        products = []
+        for i in range(len(a)):
+            start = None if c is None else c[i]
+            result = self.gemm(a[i], b[i], a_format=a_format, b_format=b_format, c=start)
+            products.append(result.values)
+            flags = flags | result.flags
+        self._find_flags = lambda: flags
+        return products, self.cycles - before
 
     def quantize(
         self,
@@ -259,6 +290,42 @@ class Engine(ABC):
                 f"{name} has shape {result.shape}: it must have {dimensions} dimensions"
             )
         return result
+
+    def _request(
+        self,
+        a: ArrayLike,
+        b: ArrayLike,
+        c: ArrayLike | None,
+        *,
+        a_format: str | FloatFormat,
+        b_format: str | FloatFormat,
+        out_format: str | FloatFormat = "fp32",
+        rounding: str | Rounding = "nearest",
+        saturate: bool = True,
+    ) -> GemmRequest:
+        """Return checked arguments of a GEMM; InputError names what is wrong."""
+        modes = _modes(a_format, b_format, out_format, rounding)
+        request = GemmRequest(
+            a=self._checked(a, "a", np.uint8, 2),
+            b=self._checked(b, "b", np.uint8, 2),
+            c=None if c is None else self._checked(c, "c", np.float32, 2),
+            a_format=modes[0],
+            b_format=modes[1],
+            out_format=modes[2],
+            rounding=modes[3],
+            saturate=bool(saturate),
+        )
+        m, n, k = request.shape
+        if request.b.shape[0] != k:
+            raise InputError(
+                f"shapes {request.a.shape} and {request.b.shape} of a and b do not match: "
+                "a has K columns and b has K rows"
+            )
+        if request.c is not None and request.c.shape != (m, n):
+            raise InputError(f"c has shape {request.c.shape}: it must be {(m, n)}")
+        if k > MAX_LENGTH:
+            raise InputError(f"inner dimension {k} is too long: at most {MAX_LENGTH}")
+        return request
 
     def _model_gemm_cycles(self, request: GemmRequest) -> int:
         return gemm_cycles(self.config, *request.shape, load_c=request.c is not None)

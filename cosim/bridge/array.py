@@ -1,6 +1,7 @@
 """The engine as the operations see it: roles, kinds, and layers instead of formats and modes."""
 
 from functools import cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -95,13 +96,23 @@ class Array:
         exponent = a.exponent + b.exponent
         if exponent and start is not None:
             start = _scaled(start, exponent)
-        # The one loop over a batch: an engine that takes whole batches would be called here.
-        products = [
-            self._gemm(kind, left[i], right[i], roles, layer, None if start is None else start[i])
-            for i in range(len(left))
-        ]
+        if kind == "wgrad" or len(left) == 1:
+            starts = [None] * len(left) if start is None else start
+            products = [
+                self._gemm(kind, left[i], right[i], roles, layer, starts[i])
+                for i in range(len(left))
+            ]
+        else:
+            a_format, b_format = (self.recipe.role(role).format for role in roles)
+            products, cycles = self.engine.gemm_batch(
+                left, right, a_format=a_format, b_format=b_format, c=start
+            )
+            macs = prod(left.shape) * right.shape[2]
+            self.statistics.count_gemm(layer, kind, macs, cycles, gemms=len(left))
         if exponent:
             products = [_scaled(product, -exponent) for product in products]
+        if isinstance(products, np.ndarray):
+            return torch.from_numpy(products)
         tensors = [self._got(product) for product in products]
         if len(tensors) == 1:
             return tensors[0].unsqueeze(0)

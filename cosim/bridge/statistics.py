@@ -172,10 +172,10 @@ class Statistics:
             infinite -= overflowed
         counts.nonfinite += infinite
 
-    def count_gemm(self, layer: str, kind: str, macs: int, cycles: int) -> None:
-        """Count one GEMM."""
+    def count_gemm(self, layer: str, kind: str, macs: int, cycles: int, gemms: int = 1) -> None:
+        """Count a GEMM, or several of one layer and kind."""
         counts = self._kinds.setdefault((layer, kind), KindCounts())
-        counts.gemms += 1
+        counts.gemms += gemms
         counts.macs += macs
         counts.cycles += cycles
 

@@ -15,12 +15,16 @@ from cosim.errors import CheckFailedError
 from pysim import InputError
 
 if TYPE_CHECKING:
+    from cosim.bridge import Recipe
     from cosim.training import Progress, Result, TrainingSettings
 
 
 @app.command()
 def train(
-    model: Annotated[str | None, typer.Option(help="mlp or cnn.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="mlp, cnn, resnet18, resnet34, resnet50, gnmt, or transformer."),
+    ] = None,
     engine: Annotated[
         str | None, typer.Option(help="golden, fast, rtl, audit, or fp32; fast by default.")
     ] = None,
@@ -97,7 +101,7 @@ def train(
             model,
             engine="fast" if engine is None else engine,
             simulator=simulator,
-            recipe=_recipe(DEFAULT_RECIPE if recipe is None else recipe),
+            recipe=named_recipe(DEFAULT_RECIPE if recipe is None else recipe),
             config=array_config(config, rows, cols),
             steps=steps,
             batch=batch,
@@ -177,7 +181,8 @@ def _run(settings: "TrainingSettings", folder: Path, audit: dict, resume: bool =
         return run_with_progress(settings, folder, engine=engine, resume=resume)
 
 
-def _recipe(name: str):
+def named_recipe(name: str) -> "Recipe":
+    """Return a recipe by its name or from a TOML file."""
     from cosim.bridge import Recipe
 
     return Recipe.from_toml(name) if name.endswith(".toml") else Recipe.named(name)
@@ -200,7 +205,7 @@ def _describe(summary: dict, folder: Path) -> str:
     lines = []
     runs = summary["runs"]
     for run in runs:
-        lines.append(f"seed {run['settings']['seed']}: {_accuracies(run)}")
+        lines.append(f"seed {run['settings']['seed']}: {_accuracies(run, runs[0]['metric'])}")
         lines.append(f"  weights {run['weights_sha256']}")
         if run["fp32_accuracy"] is not None:
             lines.append(f"  {run['cycles']:,} cycles, {run['macs']:,} multiply-accumulates")
@@ -212,15 +217,15 @@ def _describe(summary: dict, folder: Path) -> str:
             )
         lines += [f"  not offloaded: {name}" for name in run["not_offloaded"]]
     if len(runs) > 1:
-        lines.append(f"mean of {len(runs)} seeds: {_accuracies(summary)}")
+        lines.append(f"mean of {len(runs)} seeds: {_accuracies(summary, runs[0]['metric'])}")
     if summary["accuracy_gap_points"] is not None:
         lines.append(f"difference: {summary['accuracy_gap_points']:+.2f} percentage points")
     lines.append(f"written to {folder}")
     return "\n".join(lines)
 
 
-def _accuracies(values: dict) -> str:
-    text = f"test accuracy {100 * values['accuracy']:.2f} %"
+def _accuracies(values: dict, metric: str) -> str:
+    text = f"{metric} {100 * values['accuracy']:.2f} %"
     if values["fp32_accuracy"] is not None:
         text += f", FP32 {100 * values['fp32_accuracy']:.2f} %"
     return text

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from cosim.training.data import Dataset
+from cosim.datasets.dataset import Dataset
 
 CLASSES = (
     *("disk", "ring", "square", "frame", "triangle"),
@@ -17,7 +17,7 @@ CLASSES = (
 )
 SIZE = 16
 TRAIN, TEST = 4000, 1000
-NOISE = 0.35
+NOISE = 0.25
 
 
 def figures(count: int, seed: int, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
@@ -44,9 +44,8 @@ def figures(count: int, seed: int, size: int = SIZE) -> tuple[np.ndarray, np.nda
     shapes = _shapes(x, y)
     inside = np.choose(labels[:, None, None], shapes)
 
-    ink, paper = rng.uniform(-1, 1, (2, count, 3, 1, 1))
-    # Of too little contrast, nobody could tell.
-    ink += np.sign(ink - paper) * 0.4
+    paper = rng.uniform(-0.7, 0.7, (count, 3, 1, 1))
+    ink = paper + rng.choice((-1, 1), (count, 1, 1, 1)) * rng.uniform(0.5, 1.3, (count, 3, 1, 1))
     images = np.where(inside[:, None], ink, paper)
 
     start, width = rng.integers(0, size, (count, 1, 1)), rng.integers(1, size // 4, (count, 1, 1))
@@ -69,9 +68,9 @@ def _coordinates(rng: np.random.Generator, count: int, size: int) -> tuple[np.nd
     """Coordinates of the pixels in the system of each figure, [count, size, size]."""
     grid = (np.arange(size) + 0.5) / size * 2 - 1
     rows, columns = grid[None, :, None], grid[None, None, :]
-    along, across = rng.uniform(-0.35, 0.35, (2, count, 1, 1))
-    scale = rng.uniform(0.45, 0.8, (count, 1, 1))
-    turn = rng.uniform(-np.pi / 9, np.pi / 9, (count, 1, 1))
+    along, across = rng.uniform(-0.2, 0.2, (2, count, 1, 1))
+    scale = rng.uniform(0.6, 0.85, (count, 1, 1))
+    turn = rng.uniform(-np.pi / 16, np.pi / 16, (count, 1, 1))
     x, y = (columns - across) / scale, (rows - along) / scale
     return x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
 

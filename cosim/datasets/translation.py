@@ -11,8 +11,8 @@ from functools import cache
 import numpy as np
 import torch
 
+from cosim.datasets.dataset import Dataset
 from cosim.datasets.tokens import BEGIN, END, PAD, UNKNOWN
-from cosim.training.data import Dataset
 
 TRAIN, TEST = 6000, 200
 

@@ -114,6 +114,8 @@ class GNMT(nn.Module):
         Of each layer, and layers of the encoder and of the decoder.
     dropout : float
         Of the input of each layer.
+    initial : float
+        Weights start uniformly within this bound; narrow models want a greater one.
 
     Raises
     ------
@@ -122,7 +124,13 @@ class GNMT(nn.Module):
     """
 
     def __init__(
-        self, vocabulary: int, *, width: int = 1024, depth: int = 4, dropout: float = 0.2
+        self,
+        vocabulary: int,
+        *,
+        width: int = 1024,
+        depth: int = 4,
+        dropout: float = 0.2,
+        initial: float = INITIAL,
     ) -> None:
         super().__init__()
         require_positive(vocabulary=vocabulary, width=width, depth=depth)
@@ -136,11 +144,11 @@ class GNMT(nn.Module):
         for module in self.modules():
             if isinstance(module, LSTM):
                 for parameter in module.parameters():
-                    nn.init.uniform_(parameter, -INITIAL, INITIAL)
+                    nn.init.uniform_(parameter, -initial, initial)
                 nn.init.zeros_(module.bias_hh)
         for module in (self.embedding, self.classifier):
             for parameter in module.parameters():
-                nn.init.uniform_(parameter, -INITIAL, INITIAL)
+                nn.init.uniform_(parameter, -initial, initial)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """Predict each token of a target from those before it.

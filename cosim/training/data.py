@@ -1,6 +1,5 @@
-"""Data sets that come with a library, and the order in which a run sees them."""
+"""Data sets that come with a library."""
 
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -8,36 +7,10 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from cosim.datasets.dataset import Dataset
+
 TEST_SHARE = 0.2
 SPLIT_SEED = 0
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Examples to learn from, and examples to be judged by.
-
-    Attributes
-    ----------
-    train_inputs, test_inputs : torch.Tensor of float32, shape [examples, ...]
-    train_labels, test_labels : torch.Tensor of int64, shape [examples]
-    """
-
-    train_inputs: torch.Tensor
-    train_labels: torch.Tensor
-    test_inputs: torch.Tensor
-    test_labels: torch.Tensor
-
-    def batch(self, step: int, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return inputs and labels of a step, counted from 0.
-
-        Every epoch is a permutation of its own. It follows from the seed and the step alone, so a
-        resumed run goes on where it stopped.
-        """
-        steps_per_epoch = len(self.train_labels) // size
-        epoch, place = divmod(step, steps_per_epoch)
-        order = np.random.default_rng([seed, epoch]).permutation(len(self.train_labels))
-        chosen = torch.from_numpy(order[place * size : (place + 1) * size])
-        return self.train_inputs[chosen], self.train_labels[chosen]
 
 
 @cache

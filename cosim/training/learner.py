@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch.nn import functional
+from torch import nn
 
 from cosim.bridge import LossScale, NotOffloadedWarning, Scales, Session, Statistics, offload
-from cosim.training.data import Dataset
+from cosim.datasets.dataset import Dataset
 from cosim.training.loss_scaler import LossScaler
 from cosim.training.masters import MasterWeights
 from cosim.training.settings import TrainingSettings
@@ -47,9 +47,7 @@ class Learner:
         self.exempt: dict[str, int] = {}
         with _seeded(settings.seed):
             self.model = settings.task.build()
-        optimiser = torch.optim.SGD(
-            self.model.parameters(), lr=settings.learning_rate, momentum=settings.momentum
-        )
+        optimiser = _optimiser(self.model, settings)
         # The twin in FP32 scales nothing and rounds nothing.
         recipe = None if engine is None else settings.recipe
         self.scaler = LossScaler(
@@ -78,18 +76,22 @@ class Learner:
 
     def step(self, number: int, inputs: torch.Tensor, labels: torch.Tensor) -> float:
         """Learn from one batch, within `training`; return the loss before the update."""
+        settings = self.settings
+        rate = settings.task.rate(settings.learning_rate, number, settings.steps)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
         self._optimiser.zero_grad()
         # Whatever is random in a model depends on the step alone: the same in a twin, and after
         # a run is resumed.
         with _seeded(self.settings.seed, number):
-            loss = functional.cross_entropy(self.model(inputs), labels)
+            loss = self.settings.task.loss(self.model, inputs, labels)
         self.scaler.scale(loss).backward()
         self.scaler.step(self._optimiser)
         self.scaler.update()
         return loss.item()
 
-    def accuracy(self, dataset: Dataset) -> float:
-        """Return the share of test examples that the model gets right; the array computes it.
+    def score(self, dataset: Dataset) -> float:
+        """Return the score of the task on the test examples; the array computes what it does.
 
         Training is not disturbed: the random state is put back.
         """
@@ -98,10 +100,10 @@ class Learner:
         scales.load_state_dict(self._scales.state_dict())
         self.model.eval()
         with torch.no_grad(), self._offloaded(scales):
-            predictions = self.model(dataset.test_inputs).argmax(1)
+            score = self.settings.task.score(self.model, dataset)
         if self.engine is not None:
             self.engine.random_state = state
-        return (predictions == dataset.test_labels).double().mean().item()
+        return score
 
     def digest(self) -> str:
         """Return the SHA-256 of all weights: names, shapes, and bytes, in the model's order."""
@@ -147,6 +149,16 @@ class Learner:
             warnings.simplefilter("ignore", NotOffloadedWarning)
             with offload(self.model, self.engine, self.settings.recipe, scales=scales) as session:
                 yield session
+
+
+def _optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    parameters, rate = model.parameters(), settings.learning_rate
+    decay = settings.task.weight_decay
+    if settings.task.optimiser == "adam":
+        betas = (settings.momentum, 0.98)
+        return torch.optim.Adam(parameters, lr=rate, betas=betas, weight_decay=decay)
+    momentum = settings.momentum
+    return torch.optim.SGD(parameters, lr=rate, momentum=momentum, weight_decay=decay)
 
 
 @contextmanager

@@ -11,8 +11,8 @@ SMOOTHING = 20
 """Steps that a curve of the loss is averaged over."""
 
 
-def plot_curves(lines: list[dict], engine: str) -> bytes:
-    """Draw loss and test accuracy against the steps, beside the twin in FP32.
+def plot_curves(lines: list[dict], engine: str, metric: str) -> bytes:
+    """Draw loss and score against the steps, beside the twin in FP32.
 
     Parameters
     ----------
@@ -20,6 +20,8 @@ def plot_curves(lines: list[dict], engine: str) -> bytes:
         Of ``metrics.jsonl``.
     engine : str
         What the curves of the run are called.
+    metric : str
+        What the score is called.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def plot_curves(lines: list[dict], engine: str) -> bytes:
             style = {"marker": "o", "markersize": width + 2, "linewidth": width}
             accuracy.plot(steps, 100 * accuracies, color=colour, label=label, **style)
     loss.set(xlabel="step", ylabel="training loss", yscale="log")
-    accuracy.set(xlabel="step", ylabel="test accuracy (%)")
+    accuracy.set(xlabel="step", ylabel=f"{metric} (%)")
     for axes in (loss, accuracy):
         axes.grid(alpha=0.3)
         axes.legend()

@@ -27,7 +27,7 @@ def write_report(
     checks : list of tuple of str, optional
         What was checked beyond the run itself, and what came of it.
     """
-    pictures = {"curves": plot_curves(lines, result["settings"]["engine"])}
+    pictures = {"curves": plot_curves(lines, result["settings"]["engine"], result["metric"])}
     if result["fp32_accuracy"] is not None:
         pictures["numbers"] = plot_numbers(lines)
     for name, png in pictures.items():

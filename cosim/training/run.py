@@ -57,6 +57,8 @@ class Result:
     Attributes
     ----------
     settings : dict
+    metric : str
+        What the accuracies below are; BLEU where the model translates.
     steps : int
     accuracy, fp32_accuracy : float
         Shares of the test examples, 0 to 1; the twin's is None if the run was in FP32 itself.
@@ -88,6 +90,7 @@ class Result:
     """
 
     settings: dict
+    metric: str
     steps: int
     accuracy: float
     fp32_accuracy: float | None
@@ -148,7 +151,7 @@ def train(
             )
     else:
         saved = None
-        if (folder / SETTINGS).exists():
+        if (folder / checkpoint.CHECKPOINT).exists():
             raise InputError(
                 f"output folder {str(folder)!r} holds a run already: "
                 "name another, or go on with --resume"
@@ -257,9 +260,9 @@ class _Run:
 
     def _judge(self) -> dict:
         """Evaluate, and tell how the numbers fare."""
-        judged: dict = {"accuracy": self.learner.accuracy(self.dataset)}
+        judged: dict = {"accuracy": self.learner.score(self.dataset)}
         if self.twin is not None:
-            judged["fp32_accuracy"] = self.twin.accuracy(self.dataset)
+            judged["fp32_accuracy"] = self.twin.score(self.dataset)
             roles = self.learner.statistics.roles
             judged["roles"] = {name: asdict(counts) for name, counts in roles.items()}
         return judged
@@ -278,6 +281,7 @@ class _Run:
         assert accuracy is not None
         return Result(
             settings=self.settings.to_dict(),
+            metric=self.settings.task.metric,
             steps=self.step,
             accuracy=accuracy,
             fp32_accuracy=self.metrics.latest("fp32_accuracy"),

@@ -1,6 +1,7 @@
 """The fast engine: golden's numbers at the speed of the processor's FP32 units."""
 
 import ctypes
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,7 @@ class FastEngine(Engine):
             *start[1:],
             *(_address(sums), m, n, k),
         )
-        bits = self._library.fast_gemm(call)
+        bits = self._library.fast_gemm(call, None)
         cycles = self._model_gemm_cycles(request)
         if request.out_format is FP32:
             return GemmResult(sums, _FLAGS[bits], cycles)
@@ -82,6 +83,42 @@ class FastEngine(Engine):
             sums, request.out_format, request.rounding, request.saturate, self.config.rows
         )
         return GemmResult(codes, _FLAGS[bits | converter_bits], cycles)
+
+    def gemm_batch(
+        self,
+        a: Any,
+        b: Any,
+        *,
+        a_format: str | FloatFormat,
+        b_format: str | FloatFormat,
+        c: Any = None,
+    ) -> tuple[Any, int]:
+        """Multiply batches in one call of the kernels; see `Engine.gemm_batch`."""
+        count = len(a)
+        if count == 0 or len(b) != count or (c is not None and len(c) != count):
+            return super().gemm_batch(a, b, a_format=a_format, b_format=b_format, c=c)
+        # The first is checked for all: they have one shape and one type.
+        c_first = None if c is None else c[0]
+        first = self._request(a[0], b[0], c_first, a_format=a_format, b_format=b_format)
+        m, n, k = first.shape
+        a, b = _streamable_batch(a), _streamable_batch(b)
+        start = None if c is None else np.ascontiguousarray(c)
+        sums = np.empty((count, m, n), dtype=np.float32)
+        call = library.GEMM.pack(
+            self._instructions,
+            self.threads,
+            *(_address(a), *a.strides[1:], library.OPERANDS[first.a_format.name]),
+            *(_address(b), *b.strides[1:], library.OPERANDS[first.b_format.name]),
+            *((0, 0, 0) if start is None else (_address(start), n, 1)),
+            *(_address(sums), m, n, k),
+        )
+        batch = library.BATCH.pack(count, a.strides[0], b.strides[0], m * n)
+        bits = self._library.fast_gemm(call, batch)
+        cycles = count * self._model_gemm_cycles(first)
+        self.cycles += cycles
+        self.macs += count * m * n * k
+        self._find_flags = lambda: _FLAGS[bits]
+        return sums, cycles
 
     def _quantize(self, request: QuantizeRequest) -> tuple[np.ndarray, Flags, int]:
         flat = np.ascontiguousarray(request.values).reshape(-1)
@@ -132,6 +169,13 @@ class FastEngine(Engine):
 def _streamable(codes: np.ndarray) -> np.ndarray:
     """Return the matrix as it is if the kernels can read it: successive along one dimension."""
     rows, columns = codes.strides
+    if (columns == 1 and rows > 0) or (rows == 1 and columns > 0):
+        return codes
+    return np.ascontiguousarray(codes)
+
+
+def _streamable_batch(codes: np.ndarray) -> np.ndarray:
+    rows, columns = codes.strides[1:]
     if (columns == 1 and rows > 0) or (rows == 1 and columns > 0):
         return codes
     return np.ascontiguousarray(codes)

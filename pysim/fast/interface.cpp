@@ -58,6 +58,31 @@ unsigned gemm(const Kernels& kernels, int threads, const Gemm& g) {
     return flags;
 }
 
+// The GEMMs of a batch, which begin at multiples of these strides; each belongs to one thread.
+struct Batch {
+    int64_t count, a_stride, b_stride, c_stride;
+};
+
+unsigned gemm_batch(const Kernels& kernels, int threads, const Gemm& first, const Batch& batch) {
+    int64_t work = batch.count * first.m * first.n * first.k;
+    threads = useful_threads(threads, work, MACS_PER_THREAD);
+    std::atomic<unsigned> flags = 0;
+    parallel(threads, [&](int index) {
+        int64_t last = batch.count * (index + 1) / threads;
+        for (int64_t i = batch.count * index / threads; i < last; i++) {
+            Gemm g = first;
+            g.a.data += i * batch.a_stride;
+            g.a.end += i * batch.a_stride;
+            g.b.data += i * batch.b_stride;
+            g.b.end += i * batch.b_stride;
+            if (g.c.data) g.c.data += i * batch.c_stride;
+            g.out += i * g.m * g.n;
+            flags |= kernels.gemm(g, {0, g.m, 0, g.n});
+        }
+    });
+    return flags;
+}
+
 // Numbers [m, n] and their codes.
 struct Numbers {
     const float* values;
@@ -165,7 +190,8 @@ int fast_best_instructions() {
 #endif
 }
 
-unsigned fast_gemm(const fast::Call* call) {
+// Of a batch, `call` describes the first; `batch` is null if there is no other.
+unsigned fast_gemm(const fast::Call* call, const fast::Batch* batch) {
     const fast::Operand &a = call->a, &b = call->b;
     int64_t m = call->m, n = call->n, k = call->k;
     const uint8_t* a_end = a.data + (m - 1) * a.row_stride + (k - 1) * a.column_stride + 1;
@@ -173,7 +199,9 @@ unsigned fast_gemm(const fast::Call* call) {
     fast::Gemm g = {{a.data, a_end, a.row_stride, a.column_stride, a.format},
                     {b.data, b_end, b.row_stride, b.column_stride, b.format},
                     call->c, call->out, m, n, k};
-    return fast::gemm(*fast::by_instructions[call->instructions], (int)call->threads, g);
+    const fast::Kernels& kernels = *fast::by_instructions[call->instructions];
+    if (batch) return fast::gemm_batch(kernels, (int)call->threads, g, *batch);
+    return fast::gemm(kernels, (int)call->threads, g);
 }
 
 // `states`, [cols], may be null where the rounding draws nothing.

@@ -19,6 +19,9 @@ FLAGS = ("-O3", "-std=c++17", "-ffp-contract=off", "-Wall", "-Wno-psabi", "-pthr
 GEMM = struct.Struct("17q")
 """`fast::Call`: one argument costs a small GEMM less than many do."""
 
+BATCH = struct.Struct("4q")
+"""`fast::Batch`."""
+
 _NEVER = 0xFFFFFFFF
 
 
@@ -71,7 +74,7 @@ def load() -> ctypes.CDLL:
     )
     library = ctypes.CDLL(str(path))
     number, pointer, length = ctypes.c_int, ctypes.c_void_p, ctypes.c_int64
-    library.fast_gemm.argtypes = [ctypes.c_char_p]
+    library.fast_gemm.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
     library.fast_convert.argtypes = [
         *(number, number, pointer, pointer, pointer, length, length),
         *(pointer, pointer, length, length),

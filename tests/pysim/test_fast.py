@@ -261,3 +261,39 @@ def test_a_repeated_start_equals_its_copy(instructions, shape):
             patterns = [result.values.view(np.uint32) for result in results]
             np.testing.assert_array_equal(*patterns)
             assert results[0].flags == results[1].flags
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("seed", range(8))
+def test_batches_equal_calls_one_by_one(seed, threads):
+    rng = np.random.default_rng(seed)
+    count, m, n, k = rng.integers(1, (40, 60, 70, 80))
+    a = rng.integers(0, 256, (count, m, k), dtype=np.uint8)
+    b = rng.integers(0, 256, (count, k, n), dtype=np.uint8)
+    c = rng.standard_normal((count, m, n), dtype=np.float32) if seed % 2 else None
+    if seed % 3 == 1:
+        a, b = (x.swapaxes(1, 2).copy().swapaxes(1, 2) for x in (a, b))
+    if seed % 3 == 2:
+        a, c = a[:, ::-1], None if c is None else c[::-1]
+    formats = {"a_format": "e5m2", "b_format": "e4m3"}
+    fast, golden = FastEngine(ArrayConfig(), threads=threads), GoldenEngine(ArrayConfig())
+    products, cycles = fast.gemm_batch(a, b, c=c, **formats)
+    expected, expected_cycles = golden.gemm_batch(a, b, c=c, **formats)
+    np.testing.assert_array_equal(np.asarray(products).view("u4"), np.stack(expected).view("u4"))
+    assert cycles == expected_cycles == fast.cycles == golden.cycles
+    assert fast.macs == golden.macs
+    assert fast.flags == golden.flags
+
+
+def test_empty_batch():
+    nothing = np.zeros((0, 2, 3), np.uint8)
+    products, cycles = FastEngine(ArrayConfig()).gemm_batch(
+        nothing, nothing.swapaxes(1, 2), a_format="e5m2", b_format="e5m2"
+    )
+    assert len(products) == cycles == 0
+
+
+def test_bad_batch():
+    a = np.zeros((2, 2, 3), np.uint8)
+    with pytest.raises(InputError, match="of a and b do not match"):
+        FastEngine(ArrayConfig()).gemm_batch(a, a, a_format="e5m2", b_format="e5m2")

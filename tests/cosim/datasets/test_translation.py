@@ -16,15 +16,23 @@ def test_sentences_follow_the_seed():
 
 
 def test_context_and_agreement():
-    pairs = dict(sentences(20_000, seed=0))
-    assert pairs["the dog sees a bank"] == "der hund ein ufer sieht"
-    assert pairs["the dog pays a bank"] == "der hund eine bank bezahlt"
-    assert pairs["a cat finds the dog"] == "eine katze den hund findet"
-    by_word = {}
-    for source, target in pairs.items():
-        if source.startswith("the bank"):
-            by_word.setdefault(target.split()[0], source)
-    assert set(by_word) == {"das", "die"}
+    seen = set()
+    for source, target in sentences(40_000, seed=0):
+        words = source.split()
+        if len(words) != 5 or words[1] != "dog":
+            continue
+        assert target.startswith({"the": "der hund", "a": "ein hund"}[words[0]])
+        if words[3:] == ["a", "bank"]:
+            first, second = "ein ufer", "eine bank"
+            wanted = {"sees": f"{first} sieht", "finds": f"{first} findet", "likes": f"{first} mag"}
+            wanted |= {"builds": f"{second} baut", "pays": f"{second} bezahlt"}
+            wanted |= {"visits": f"{second} besucht"}
+            assert target.endswith(wanted[words[2]])
+            seen.add(target.split()[-2])
+        if words[3:] == ["the", "table"]:
+            assert " den tisch " in target
+            seen.add("tisch")
+    assert seen == {"ufer", "bank", "tisch"}
 
 
 def test_vocabulary():

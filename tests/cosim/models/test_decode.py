@@ -138,7 +138,7 @@ def test_sentences_of_a_batch_are_independent(build, find):
         torch.manual_seed(seed)
         model = build()
         for parameter in model.parameters():
-            nn.init.normal_(parameter, std=0.8)
+            nn.init.normal_(parameter, std=2.0)
         return model, find(model, sources, length=6)
 
     # Many an untrained model says the same to everybody.

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from cosim.bridge.weights import Weights
 from cosim.models.transformer import Transformer, positions
 from pysim import InputError
 
@@ -38,10 +39,9 @@ def test_parameters_at_full_size():
 
 def test_shared_matrix_is_the_classifiers():
     model = small()
-    names = [name for name, p in model.named_parameters() if p.shape == (11, 8)]
-    assert names == ["classifier.weight"]
-    assert model.source_embedding.weight is model.classifier.weight
-    assert model.target_embedding.weight is model.classifier.weight
+    assert model.classifier.weight is model.source_embedding.weight
+    assert model.classifier.weight is model.target_embedding.weight
+    assert Weights(model).layer(model.classifier.weight) == "classifier"
 
 
 def torch_attention(attention, theirs):
