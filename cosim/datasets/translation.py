@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from cosim.datasets.dataset import Dataset
-from cosim.datasets.tokens import BEGIN, END, PAD, UNKNOWN
+from cosim.datasets.tokens import BEGIN, END, UNKNOWN
+from cosim.datasets.wmt import filled
 
 TRAIN, TEST = 6000, 200
 
@@ -131,12 +132,7 @@ def _tensors(pairs: list[tuple[str, str]]) -> tuple[torch.Tensor, torch.Tensor]:
     words = vocabulary()
     sources = [[*words.encode(source), END] for source, _ in pairs]
     targets = [[BEGIN, *words.encode(target), END] for _, target in pairs]
-    return _filled(sources), _filled(targets)
-
-
-def _filled(rows: list[list[int]]) -> torch.Tensor:
-    width = max(map(len, rows))
-    return torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
+    return filled(sources), filled(targets)
 
 
 def _sentence(rng: np.random.Generator) -> tuple[str, str]:
