@@ -32,8 +32,8 @@ class LossScale:
     floors : tuple of (step, scale)
         From a step on, the least scale; steps ascend.
     schedule_length : int
-        Steps of the whole run that the floors' steps and the interval are meant for; in a run of
-        another length they keep their share of it. With 0 they count as they are.
+        Steps of the whole run that the floors' steps are meant for; in a run of another length
+        they keep their share of it. With 0 they count as they are.
 
     Raises
     ------
@@ -72,10 +72,6 @@ class LossScale:
         """Return the least scale at a step, counted from 0, of a run of `steps`; 0 without any."""
         reached = [scale for at, scale in self.floors if step >= self._share(at, steps)]
         return reached[-1] if reached else 0.0
-
-    def interval_of(self, steps: int) -> int:
-        """Return after how many good steps the scale grows in a run of `steps`."""
-        return max(1, self._share(self.interval, steps))
 
     def _share(self, count: int, steps: int) -> int:
         return round(count * steps / self.schedule_length) if self.schedule_length else count

@@ -166,6 +166,15 @@ class Recipe:
             except InputError as error:
                 raise InputError(f"role {role!r}: {error}") from None
         object.__setattr__(self, "loss_scale", LossScale.of(self.loss_scale))
+        # Only what is infinite tells that a scale is too great.
+        tell = not self.error.saturate and (
+            self.gradient.format == "fp32" or not self.gradient.saturate
+        )
+        if self.loss_scale.kind != "static" and not tell:
+            raise InputError(
+                f"a loss_scale of kind {self.loss_scale.kind!r} needs 'saturate = false' in the "
+                "roles error and gradient: no overflow would be noticed"
+            )
         scaled = any(self.role(role).scaling != "none" for role in ROLES)
         if scaled and (self.gradient.format != "fp32" or self.gradient.scaling != "none"):
             raise InputError(

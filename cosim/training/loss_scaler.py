@@ -96,7 +96,7 @@ class LossScaler:
             self._good_steps = 0
             return
         self._good_steps += 1
-        if self._good_steps >= spec.interval_of(self._steps):
+        if self._good_steps >= spec.interval:
             self._good_steps = 0
             grown = min(self._scale * spec.growth, MAX_SCALE)
             self.growths += grown > self._scale

@@ -212,7 +212,7 @@ class _Run:
 
     def go(self, progress: Callable[[Progress], None]) -> Result:
         """Take all steps that are left, and write everything."""
-        if self.step == 0:
+        if not self.metrics.lines:
             self.metrics.append({"step": 0, "cycles": 0, **self._judge()})
             self._save()
         every = max(1, self.settings.steps // EVALUATIONS)

@@ -13,13 +13,11 @@ def test_floors_scale_with_the_run(steps):
     at = [40_000 * steps // 350_000, 150_000 * steps // 350_000]
     assert [PAPER.floor(step, steps) for step in (0, at[0] - 1, at[0])] == [0, 0, 8192]
     assert [PAPER.floor(step, steps) for step in (at[1] - 1, at[1], steps)] == [8192, 32768, 32768]
-    assert PAPER.interval_of(steps) == 2000 * steps // 350_000
 
 
 def test_floors_as_they_are():
     scale = LossScale("enhanced", floors=[[10, 4]])
     assert [scale.floor(step, 1_000_000) for step in (9, 10)] == [0, 4]
-    assert scale.interval_of(5) == 2000
 
 
 @pytest.mark.parametrize("scale", [PAPER, LossScale.of(8), LossScale("dynamic", 4.0, interval=7)])

@@ -79,6 +79,7 @@ def test_toml_file_names_itself(tmp_path):
         (roles() | {"loss_scale": float("nan")}, "loss_scale nan is out of range"),
         (roles() | {"loss_scale": "1"}, "loss_scale '1' is not a number"),
         (roles() | {"loss_scale": {"kind": "slow"}}, "unknown kind 'slow' of loss_scale"),
+        (roles() | {"loss_scale": {"kind": "dynamic"}}, "no overflow would be noticed"),
         (roles() | {"master": {"format": "fp8"}}, "unknown format 'fp8' of masters"),
         (roles() | {"master": {"bits": 16}}, "unknown key 'bits' of master"),
         (roles() | {"master": 16}, "master must be a table, not 16"),

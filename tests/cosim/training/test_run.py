@@ -189,3 +189,18 @@ def test_nothing_to_resume(settings, tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"not one")
     with pytest.raises(InputError, match="cannot be read"):
         train(settings, tmp_path, resume=True)
+
+
+def test_run_stopped_before_its_first_step_goes_on(settings, tmp_path):
+    class Stopped(Exception):
+        pass
+
+    def stop(progress):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        train(settings, tmp_path / "stopped", progress=stop)
+    train(settings, tmp_path / "stopped", resume=True)
+    train(settings, tmp_path / "whole")
+    lines = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("stopped", "whole")]
+    assert lines[0] == lines[1]
