@@ -7,8 +7,8 @@ from pysim import InputError
 
 KINDS = ("static", "dynamic", "enhanced")
 
-MAX_SCALE = 2.0**60
-"""Far above any use, and far below what FP32 holds."""
+MAX_SCALE, MIN_SCALE = 2.0**60, 2.0**-60
+"""Far beyond any use, and far from where FP32 ends, for its inverse, too."""
 
 
 @dataclass(frozen=True)

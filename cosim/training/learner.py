@@ -58,7 +58,9 @@ class Learner:
         self.memory = {"masters": 4 * count, "fp32": 4 * count}
         self._optimiser: torch.optim.Optimizer = optimiser
         if engine is not None and settings.recipe.master.format != "fp32":
-            self._optimiser = MasterWeights(optimiser, engine, settings.recipe.master)
+            self._optimiser = MasterWeights(
+                optimiser, engine, settings.recipe.master, settings.seed
+            )
             self.memory = self._optimiser.memory()
 
     @contextmanager

@@ -1,11 +1,10 @@
 """The loss scale of a run under way, with the interface of `torch.amp.GradScaler`."""
 
-import math
-
 import torch
 
 from cosim.bridge import LossScale
-from cosim.bridge.loss_scale import MAX_SCALE
+from cosim.bridge.loss_scale import MAX_SCALE, MIN_SCALE
+from pysim import InputError
 
 
 class LossScaler:
@@ -40,7 +39,8 @@ class LossScaler:
         self._steps = steps
         self._scale = max(spec.initial, spec.floor(0, steps))
         self._good_steps = 0
-        self._finite: bool | None = None
+        # Whether the gradients are finite, by optimiser, between `unscale_` and `update`.
+        self._finite: dict[int, bool] = {}
         self.step_number = self.skipped = self.growths = self.backoffs = self.floored = 0
 
     def get_scale(self) -> float:
@@ -56,7 +56,15 @@ class LossScaler:
         return loss * self._scale
 
     def unscale_(self, optimizer: torch.optim.Optimizer) -> None:
-        """Divide the gradients, for one who wants to look at them or clip them before `step`."""
+        """Divide the gradients, for one who wants to look at them or clip them before `step`.
+
+        Raises
+        ------
+        RuntimeError
+            If those of this optimiser were divided since the last `update`.
+        """
+        if id(optimizer) in self._finite:
+            raise RuntimeError("unscale_ was called for this optimiser since the last update")
         groups = optimizer.param_groups
         found = [p.grad for group in groups for p in group["params"] if p.grad is not None]
         not_finite = torch.zeros(1)
@@ -65,30 +73,31 @@ class LossScaler:
             # What torch.amp.GradScaler itself calls: one pass over all gradients.
             unscale = torch._amp_foreach_non_finite_check_and_unscale_  # pyright: ignore
             unscale(found, not_finite, inverse)
-        self._finite = not_finite.item() == 0
+        self._finite[id(optimizer)] = not_finite.item() == 0
 
     def step(self, optimizer: torch.optim.Optimizer) -> bool:
         """Update the weights, unless a gradient is infinite or NaN; return whether it did."""
-        if self._finite is None:
+        if id(optimizer) not in self._finite:
             self.unscale_(optimizer)
-        if self._finite:
+        finite = self._finite[id(optimizer)]
+        if finite:
             optimizer.step()
         else:
             self.skipped += 1
-        return bool(self._finite)
+        return finite
 
     def update(self) -> None:
         """End a step: choose the scale of the next."""
         if self._spec.kind != "static":
             self._adapt()
-        self._finite = None
+        self._finite.clear()
         self.step_number += 1
         self._scale = max(self._scale, self.get_floor())
 
     def _adapt(self) -> None:
         spec = self._spec
-        if self._finite is False:
-            wanted = self._scale * spec.backoff
+        if not all(self._finite.values()):
+            wanted = max(self._scale * spec.backoff, MIN_SCALE)
             lowered = max(wanted, self.get_floor())
             self.backoffs += lowered < self._scale
             self.floored += lowered > wanted
@@ -107,9 +116,12 @@ class LossScaler:
         return {name: value for name, value in vars(self).items() if name not in _FIXED}
 
     def load_state_dict(self, state: dict) -> None:
-        """Go back to where `state` was taken."""
+        """Go back to where `state` was taken; InputError if it is not a state of a scaler."""
+        if state.keys() != self.state_dict().keys():
+            raise InputError(f"not the state of a loss scaler: it has {', '.join(state)}")
+        if not MIN_SCALE <= state["_scale"] <= MAX_SCALE:
+            raise InputError(f"scale {state['_scale']} is out of range")
         vars(self).update(state)
-        assert math.isfinite(self._scale)
 
 
 _FIXED = ("_spec", "_steps", "_finite")

@@ -7,19 +7,18 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from cosim.audit import AuditEngine
 from cosim.engines import open_engine
 from cosim.files import make_folder, replacing
 from cosim.training import checkpoint
+from cosim.training.lanes import start_lanes
 from cosim.training.learner import Learner
 from cosim.training.metrics import Metrics
 from cosim.training.report import write_report
 from cosim.training.settings import FP32, TrainingSettings
 from pysim import Engine, InputError
-from pysim.lfsr import Lfsr, lane_distance
 
 SETTINGS, RESULT, METRICS = "run.json", "result.json", "metrics.jsonl"
 EVALUATIONS = 10
@@ -170,19 +169,6 @@ def load_settings(folder: Path) -> TrainingSettings:
     return TrainingSettings.from_dict(values)
 
 
-def first_random_state(settings: TrainingSettings) -> np.ndarray:
-    """LFSR states that a run starts from: each seed has lanes of its own.
-
-    Seed s takes the lanes from s times `cols` on, of the sequence of lanes that starts at the
-    seed of the configuration; so seed 0 starts where the hardware does after a reset.
-    """
-    config = settings.config
-    lfsr = Lfsr(config.lfsr_width)
-    period = (1 << config.lfsr_width) - 1
-    steps = lane_distance(config.lfsr_width) * config.cols * settings.seed % period
-    return lfsr.lanes(lfsr.advance(config.seed, steps), config.cols)
-
-
 class _Run:
     """A run under way."""
 
@@ -195,7 +181,7 @@ class _Run:
         self.started = time.monotonic()
         self.step = 0
         if engine is not None:
-            engine.random_state = first_random_state(settings)
+            engine.random_state = start_lanes(settings.config, settings.seed)
         self.learner = Learner(settings, engine)
         self.twin = None if engine is None else Learner(settings)
         self.metrics = Metrics(folder / METRICS)

@@ -3,6 +3,7 @@ import torch
 
 from cosim.bridge import LossScale
 from cosim.training.loss_scaler import LossScaler
+from pysim import InputError
 
 
 def run(scaler, gradients):
@@ -76,3 +77,37 @@ def test_resumes(split):
     after, _ = run(second, gradients[split:])
     assert before + after == scales
     assert second.state_dict() == whole.state_dict()
+
+
+def test_two_optimisers():
+    weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    optimisers = [torch.optim.SGD([weight], lr=1.0) for weight in weights]
+    scaler = LossScaler(LossScale("dynamic", 16.0), 1)
+    scaler.scale(weights[0].sum() + INF * weights[1].sum()).backward()
+    assert [scaler.step(optimiser) for optimiser in optimisers] == [True, False]
+    scaler.update()
+    assert weights[0].item() == -1
+    assert scaler.get_scale() == 8
+
+
+def test_unscaled_twice():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([weight], lr=1.0)
+    scaler = LossScaler(LossScale.of(4.0), 1)
+    scaler.unscale_(optimiser)
+    with pytest.raises(RuntimeError, match="unscale_ was called"):
+        scaler.unscale_(optimiser)
+
+
+def test_never_too_small():
+    scaler = LossScaler(LossScale("dynamic", 16.0), 1)
+    run(scaler, [INF] * 100)
+    assert scaler.get_scale() == 2.0**-60
+
+
+def test_bad_states():
+    scaler = LossScaler(LossScale.of(4.0), 1)
+    with pytest.raises(InputError, match="not the state of a loss scaler: it has junk"):
+        scaler.load_state_dict({"junk": 1})
+    with pytest.raises(InputError, match="scale -5 is out of range"):
+        scaler.load_state_dict({**scaler.state_dict(), "_scale": -5})

@@ -55,6 +55,7 @@ def test_engines_agree(rounding):
         layer, _ = learn(engine, MasterSpec("fp16", rounding))
         ends.append([p.detach().numpy() for p in layer.parameters()])
         ends[-1].append(engine.random_state)
+        np.testing.assert_array_equal(engine.random_state, GoldenEngine(ArrayConfig()).random_state)
     for one, other in zip(*ends, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -96,3 +97,32 @@ def test_memory_and_state():
     other.load_state_dict(state)
     for ours, theirs in zip(masters.state.values(), other.state.values(), strict=True):
         assert torch.equal(ours["momentum_buffer"], theirs["momentum_buffer"])
+
+
+def test_stochastic_masters_go_on_where_they_were():
+    ends, state = [], {}
+    for stop in (None, 2):
+        torch.manual_seed(0)
+        layer = nn.Linear(9, 9)
+        for first, last in ((0, 4),) if stop is None else ((0, stop), (stop, 4)):
+            optimiser = torch.optim.SGD(layer.parameters(), lr=1e-3, momentum=0.9)
+            engine = FastEngine(ArrayConfig())
+            masters = MasterWeights(optimiser, engine, MasterSpec("fp16", "stochastic"), seed=3)
+            if first:
+                masters.load_state_dict(state)
+            for step in range(first, last):
+                layer.weight.grad = torch.full((9, 9), 0.1 * step)
+                layer.bias.grad = torch.full((9,), 0.1)
+                masters.step()
+            state = masters.state_dict()
+        ends.append([p.detach().clone() for p in layer.parameters()])
+    for one, other in zip(*ends, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_hooks_are_those_of_the_optimiser():
+    _, masters = learn(GoldenEngine(ArrayConfig()), MasterSpec("fp16"), steps=0)
+    called = []
+    masters.register_step_post_hook(lambda *_: called.append(1))
+    masters.step()
+    assert called == [1]

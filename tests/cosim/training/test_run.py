@@ -10,7 +10,7 @@ import torch
 from cosim.bridge import RoleSpec
 from cosim.training import train
 from cosim.training.learner import Learner
-from cosim.training.run import first_random_state, load_settings
+from cosim.training.run import load_settings
 from pysim import GoldenEngine, InputError
 
 OUTCOME = ("accuracy", "loss", "cycles", "macs", "weights_sha256", "random_state", "statistics")
@@ -121,14 +121,6 @@ def test_evaluation_does_not_disturb(settings, tmp_path, monkeypatch):
     monkeypatch.setattr("cosim.training.run.EVALUATIONS", 1)
     once = train(settings, tmp_path / "once")
     assert outcome(once) == outcome(often)
-
-
-def test_seeds_draw_from_other_lanes(settings):
-    config = settings.config
-    starts = [first_random_state(settings.with_changes(seed=seed)).tolist() for seed in range(3)]
-    assert len({state for lanes in starts for state in lanes}) == 3 * config.cols
-    with GoldenEngine(config) as engine:
-        assert starts[0] == engine.random_state.tolist()
 
 
 def test_steps_without_finite_gradients_are_skipped(settings, tmp_path):
