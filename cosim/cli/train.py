@@ -26,7 +26,7 @@ def train(
         typer.Option(help="mlp, cnn, resnet18, resnet34, resnet50, gnmt, or transformer."),
     ] = None,
     engine: Annotated[
-        str | None, typer.Option(help="golden, fast, rtl, audit, or fp32; fast by default.")
+        str | None, typer.Option(help="golden, fast, gpu, rtl, audit, or fp32; fast by default.")
     ] = None,
     simulator: Annotated[
         str | None, typer.Option(help="Of rtl and audit; the usual one without this.")

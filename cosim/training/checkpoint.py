@@ -9,7 +9,7 @@ from cosim.files import replacing
 from pysim import InputError
 
 CHECKPOINT = "checkpoint.pt"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def save(folder: Path, step: int, learner: dict, twin: dict | None, seconds: float) -> None:
