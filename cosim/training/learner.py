@@ -107,6 +107,13 @@ class Learner:
             self.engine.random_state = state
         return score
 
+    def squared_weights(self) -> float:
+        """Return the sum of the squares of all weights, which an L2 term pulls down."""
+        squares = [
+            parameter.detach().double().square().sum() for parameter in self.model.parameters()
+        ]
+        return torch.stack(squares).sum().item()
+
     def digest(self) -> str:
         """Return the SHA-256 of all weights: names, shapes, and bytes, in the model's order."""
         digest = hashlib.sha256()

@@ -8,11 +8,38 @@ import numpy as np
 from cosim.files import replacing
 
 
+def score_name(metric: str) -> str:
+    """Return the key that a task's score goes by: ``"accuracy"`` or ``"bleu"``."""
+    return metric.split()[-1].lower()
+
+
 class Metrics:
     """The file ``metrics.jsonl``, and its lines.
 
-    Every line has ``step``; the others have the keys that there was something to say about, such
-    as ``loss``, ``fp32_loss``, ``cycles``, ``accuracy``.
+    Every line has ``step``; the first is about step 0, before training. Keys that begin with
+    ``fp32_`` are of the twin.
+
+    =========================  =====================================================================
+    key                        what
+    =========================  =====================================================================
+    loss, fp32_loss            of the batch, before the update
+    loss_scale                 of this step
+    loss_scale_floor           the least that it may be; 0 if there is none
+    skipped                    steps without an update so far
+    cycles                     simulated clock cycles of the training so far
+    =========================  =====================================================================
+
+    Lines of an evaluation have more:
+
+    =========================  =====================================================================
+    key                        what
+    =========================  =====================================================================
+    accuracy, fp32_accuracy    share of the test examples, 0 to 1, of models that classify
+    bleu, fp32_bleu            0 to 1, of models that translate
+    squared_weights,           sum over all weights
+    fp32_squared_weights
+    roles                      `RoleCounts` of each role since the start
+    =========================  =====================================================================
 
     Parameters
     ----------

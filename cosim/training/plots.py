@@ -6,6 +6,8 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.figure import Figure
 
+from cosim.training.metrics import score_name
+
 ARRAY_COLOUR, FP32_COLOUR = "#0b6e99", "#d9730d"
 SMOOTHING = 20
 """Steps that a curve of the loss is averaged over."""
@@ -38,7 +40,7 @@ def plot_curves(lines: list[dict], engine: str, metric: str) -> bytes:
         if len(steps):
             loss.plot(steps, losses, color=colour, alpha=0.2, linewidth=0.8)
             loss.plot(steps, _smooth(losses), color=colour, linewidth=width, label=label)
-        steps, accuracies = _series(lines, f"{prefix}accuracy")
+        steps, accuracies = _series(lines, prefix + score_name(metric))
         if len(steps):
             style = {"marker": "o", "markersize": width + 2, "linewidth": width}
             accuracy.plot(steps, 100 * accuracies, color=colour, label=label, **style)

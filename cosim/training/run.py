@@ -15,7 +15,7 @@ from cosim.files import make_folder, replacing
 from cosim.training import checkpoint
 from cosim.training.lanes import start_lanes
 from cosim.training.learner import Learner
-from cosim.training.metrics import Metrics
+from cosim.training.metrics import Metrics, score_name
 from cosim.training.report import write_report
 from cosim.training.settings import FP32, TrainingSettings
 from pysim import Engine, InputError
@@ -178,6 +178,7 @@ class _Run:
         self.settings = settings
         self.folder = folder
         self.dataset = settings.task.load()
+        self.score_name = score_name(settings.task.metric)
         self.started = time.monotonic()
         self.step = 0
         if engine is not None:
@@ -230,9 +231,12 @@ class _Run:
             for i, batch in enumerate(batches):
                 if line:
                     self.metrics.append(line)
+                scaler = learner.scaler
+                scale, floor = scaler.get_scale(), scaler.get_floor()
                 loss = learner.step(self.step, *batch)
                 self.step += 1
                 line = {"step": self.step, "loss": loss}
+                line |= {"loss_scale": scale, "loss_scale_floor": floor, "skipped": scaler.skipped}
                 if twin is not None:
                     line["fp32_loss"] = twin_losses[i]
                 line["cycles"] = learner.statistics.cycles
@@ -240,15 +244,19 @@ class _Run:
                 if session is not None:
                     line["cycles"] += session.statistics.cycles
                     names = tuple(session.not_offloaded)
-                accuracy = self.metrics.latest("accuracy")
+                accuracy = self.metrics.latest(self.score_name)
                 progress(Progress(self.step, loss, accuracy, line["cycles"], names))
         return line
 
     def _judge(self) -> dict:
         """Evaluate, and tell how the numbers fare."""
-        judged: dict = {"accuracy": self.learner.score(self.dataset)}
+        judged: dict = {
+            self.score_name: self.learner.score(self.dataset),
+            "squared_weights": self.learner.squared_weights(),
+        }
         if self.twin is not None:
-            judged["fp32_accuracy"] = self.twin.score(self.dataset)
+            judged[f"fp32_{self.score_name}"] = self.twin.score(self.dataset)
+            judged["fp32_squared_weights"] = self.twin.squared_weights()
             roles = self.learner.statistics.roles
             judged["roles"] = {name: asdict(counts) for name, counts in roles.items()}
         return judged
@@ -263,14 +271,14 @@ class _Run:
         kinds = learner.statistics.kinds.values()
         state = None if learner.engine is None else learner.engine.random_state.tolist()
         audit = asdict(learner.engine.finish()) if isinstance(learner.engine, AuditEngine) else None
-        accuracy = self.metrics.latest("accuracy")
+        accuracy = self.metrics.latest(self.score_name)
         assert accuracy is not None
         return Result(
             settings=self.settings.to_dict(),
             metric=self.settings.task.metric,
             steps=self.step,
             accuracy=accuracy,
-            fp32_accuracy=self.metrics.latest("fp32_accuracy"),
+            fp32_accuracy=self.metrics.latest(f"fp32_{self.score_name}"),
             loss=self.metrics.closing_mean("loss"),
             fp32_loss=self.metrics.closing_mean("fp32_loss"),
             cycles=learner.statistics.cycles,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cosim.bridge import RoleSpec
+from cosim.bridge import LossScale, Recipe, RoleSpec
 from cosim.training import train
 from cosim.training.learner import Learner
 from cosim.training.run import load_settings
@@ -196,3 +196,38 @@ def test_run_stopped_before_its_first_step_goes_on(settings, tmp_path):
     train(settings, tmp_path / "whole")
     lines = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("stopped", "whole")]
     assert lines[0] == lines[1]
+
+
+def test_lines_tell_how_the_numbers_fare(settings, tmp_path):
+    result = train(settings, tmp_path / "run")
+    start, *lines = read_lines(tmp_path / "run")
+    assert all(line["loss_scale"] == 10000 and line["loss_scale_floor"] == 0 for line in lines)
+    assert {line["skipped"] for line in lines} == {0}
+    model = Learner(settings).model
+    squares = sum(p.double().square().sum().item() for p in model.parameters())
+    assert start["fp32_squared_weights"] == pytest.approx(squares)
+    # The learner's weights are rounded to the format of its masters.
+    assert start["squared_weights"] == pytest.approx(squares, rel=1e-3)
+    assert start["squared_weights"] != start["fp32_squared_weights"]
+    assert lines[-1]["squared_weights"] != start["squared_weights"]
+    assert lines[-1]["roles"] == result.statistics["roles"]
+
+
+def test_lines_follow_the_loss_scale(settings, tmp_path):
+    scale = LossScale("enhanced", 2.0**20, interval=3, floors=((6, 2.0**22),), schedule_length=12)
+    recipe = Recipe.named("mellempudi2019-enhanced")
+    recipe = replace(recipe, loss_scale=scale, exempt=())
+    result = train(settings.with_changes(recipe=recipe), tmp_path / "run")
+    lines = read_lines(tmp_path / "run")[1:]
+    assert lines[0]["loss_scale"] == 2.0**20
+    assert [line["loss_scale_floor"] for line in lines] == [0] * 6 + [2.0**22] * 6
+    assert all(line["loss_scale"] >= line["loss_scale_floor"] for line in lines)
+    assert lines[-1]["skipped"] == result.skipped
+
+
+def test_translations_are_judged_by_bleu(settings, tmp_path):
+    tiny = settings.with_changes(model="transformer", steps=1, batch=4)
+    result = train(tiny, tmp_path / "run")
+    line = read_lines(tmp_path / "run")[-1]
+    assert (line["bleu"], line["fp32_bleu"]) == (result.accuracy, result.fp32_accuracy)
+    assert "accuracy" not in line
