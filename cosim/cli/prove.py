@@ -49,7 +49,7 @@ def prove(
     edited = rtl_gen.edited_files(design)
     if edited:
         console.print(f"edited since it was generated: {', '.join(edited)}")
-    chosen = select(statements(design.config), expression, short=short)
+    chosen = select(statements(design), expression, short=short)
     with parts_bar() as bar:
         task = bar.add_task("reading", total=len(chosen))
 

@@ -79,7 +79,7 @@ def statements(config: ArrayConfig) -> list[Statement]:
         )
         for target, fmt in NARROW.items()
     ]
-    return [*conversions, fp32_result, *properties]
+    return [fp32_result, *conversions, *properties]
 
 
 @dataclass(frozen=True)

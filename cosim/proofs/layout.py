@@ -94,3 +94,26 @@ class Product:
 def _special(sign: str, nan: str, infinite: str, finite: str) -> str:
     infinity = smt.choose(smt.equal(sign, "#b1"), "(_ -oo 8 24)", "(_ +oo 8 24)")
     return smt.choose(nan, "(_ NaN 8 24)", smt.choose(infinite, infinity, finite))
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command, and where its fields lie, as the manifest has it."""
+
+    term: str
+    fields: dict[str, dict[str, int]]
+
+    def width(self, name: str) -> int:
+        """Bits of a field."""
+        return self.fields[name]["width"]
+
+    def field(self, name: str) -> str:
+        """A field, as a bit-vector."""
+        return smt.bits(self.term, self.fields[name]["offset"], self.width(name))
+
+    @property
+    def mode(self) -> str:
+        """Target, rounding, and saturation in a row, as the converter takes them."""
+        return smt.concat(
+            *(self.field(f"mode_{name}") for name in ("saturate", "rounding", "target"))
+        )

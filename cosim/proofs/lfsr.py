@@ -72,15 +72,37 @@ def step(state: str, width: int) -> str:
     return smt.concat(parity, smt.bits(state, 1, width - 1))
 
 
+def leap(state: str, width: int, steps: int, name: str) -> list[str]:
+    """Return commands that define a state step by step, and last the term of the state reached."""
+    sort = smt.bit_vector(width)
+    states = [state, *(f"{name}-{i + 1}" for i in range(steps))]
+    return [
+        *(smt.define(states[i + 1], sort, step(states[i], width)) for i in range(steps)),
+        states[-1],
+    ]
+
+
+def advance(state: int, steps: int, width: int) -> int:
+    """Return a state after any number of steps.
+
+    Bit i of it is the sequence's term ``steps + i``. With ``x**n`` modulo the polynomial as
+    coefficients, the sum of the state's bits is term n, by the recurrence.
+    """
+    polynomial = sum(1 << e for e in POLYNOMIALS[width])
+    bits = (
+        (_power_of_x(steps + i, polynomial, width) & state).bit_count() & 1 for i in range(width)
+    )
+    return sum(bit << i for i, bit in enumerate(bits))
+
+
 def _leap(netlist: Netlist, width: int, r: int) -> Problem:
     unit = Trace(netlist, "unit", 1)
-    sort = smt.bit_vector(width)
-    text = [netlist.text, unit.text, smt.define("step-0", sort, unit.wire("state"))]
-    text += [smt.define(f"step-{i + 1}", sort, step(f"step-{i}", width)) for i in range(r)]
+    *steps, leapt = leap(unit.wire("state"), width, r, "step")
+    text = [netlist.text, unit.text, *steps]
     load = smt.conjunction(
         [unit.wire("load"), f"(not {smt.equal(unit.wire('load_state'), smt.const(0, width))})"]
     )
-    drawn = smt.choose(unit.wire("advance"), f"step-{r}", "step-0")
+    drawn = smt.choose(unit.wire("advance"), leapt, unit.wire("state"))
     loaded = smt.choose(load, unit.wire("load_state"), drawn)
     want = smt.choose(unit.wire("rst"), unit.wire("seed"), loaded)
     got = unit.wire("state", 1)

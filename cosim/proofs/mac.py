@@ -220,19 +220,26 @@ def _step(
         smt.define("want", FP32_SORT, "(fp.add RNE before (fp.mul RNE x y))"),
     ]
     got = smt.bits(after, 0, 32)
-    return _one(
-        Problem(
+    shown = {
+        "accumulator": Shown(smt.bits(before, 0, 32), "fp32"),
+        "flags": Shown(smt.bits(before, 32, 2)),
+        "a": Shown(a.wire("code"), a_format.name),
+        "b": Shown(b.wire("code"), b_format.name),
+        "expected": Shown("want", "number"),
+        "got": Shown(got, "fp32"),
+    }
+    no_nan = smt.conjunction(f"(not (fp.isNaN {z}))" for z in ("before", "x", "y"))
+    invalid = smt.conjunction([no_nan, "(fp.isNaN want)"])
+    raised = smt.concat(smt.as_bit(_inexact("before", "(fp.mul RNE x y)")), smt.as_bit(invalid))
+    flags = f"(bvor {smt.bits(before, 32, 2)} {raised})"
+    return {
+        "sum": Problem("\n".join(text), {"the sum": same_fp32(got, "want")}, shown),
+        "flags": Problem(
             "\n".join(text),
-            {"the sum": same_fp32(got, "want")},
-            {
-                "accumulator": Shown(smt.bits(before, 0, 32), "fp32"),
-                "a": Shown(a.wire("code"), a_format.name),
-                "b": Shown(b.wire("code"), b_format.name),
-                "expected": Shown("want", "number"),
-                "got": Shown(got, "fp32"),
-            },
-        )
-    )
+            {"the flags": smt.equal(smt.bits(after, 32, 2), flags)},
+            {**shown, "expected flags": Shown(flags), "got flags": Shown(smt.bits(after, 32, 2))},
+        ),
+    }
 
 
 def _format_is(decoder: Trace, fmt: Format) -> str:

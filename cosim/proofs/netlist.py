@@ -139,7 +139,6 @@ class Reader:
                 "flatten",
                 # What nobody named need not be there by name.
                 "rename -hide w:_*_ w:*._*_",
-                "opt_clean",
                 "dffunmap",
                 # An undefined bit may be anything.
                 "setundef -undriven -anyseq",

@@ -16,10 +16,13 @@ class Shown:
     term : str
     kind : str
         A key of `cosim.proofs.numbers.PRINTERS`.
+    goal : str
+        If not empty: tell it only where this goal does not hold.
     """
 
     term: str
     kind: str = "bits"
+    goal: str = ""
 
 
 @dataclass(frozen=True)

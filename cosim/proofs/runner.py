@@ -8,12 +8,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
 from cosim.errors import CheckFailedError
-from cosim.proofs import column, converter, lfsr, mac
+from cosim.proofs import array, column, converter, element, lfsr, mac, wiring
 from cosim.proofs.netlist import Reader, instantiated
 from cosim.proofs.problem import Facts, Problem
 from cosim.proofs.solver import Answer, Outcome, decide
 from cosim.proofs.statement import Statement
-from pysim import ArrayConfig, InputError
+from pysim import InputError
 from rtl_gen import Design
 
 TIMEOUT = 120.0
@@ -59,13 +59,17 @@ class Verdict:
         }
 
 
-def statements(config: ArrayConfig) -> list[Statement]:
-    """Return every statement about an array of a configuration."""
+def statements(design: Design) -> list[Statement]:
+    """Return every statement about an array; its manifest says what they are about."""
+    config = design.config
     return [
         *mac.statements(),
+        *element.statements(),
         *converter.statements(config),
         *lfsr.statements(config),
         *column.statements(config),
+        *wiring.statements(config),
+        *array.statements(design),
     ]
 
 
@@ -77,17 +81,19 @@ def touched(design: Design, statement: Statement) -> set[str]:
     return modules
 
 
-def statements_for(design: Design, module: str) -> list[Statement]:
-    """Return the statements that depend on the insides of a module.
+def statements_for(design: Design, *modules: str) -> list[Statement]:
+    """Return the statements that depend on the insides of any of the modules.
 
     Raises
     ------
     InputError
         If the design has no such module.
     """
-    if module not in design.modules:
-        raise InputError(f"no module {module!r}: there are {', '.join(sorted(design.modules))}")
-    return [s for s in statements(design.config) if module in touched(design, s)]
+    for module in modules:
+        if module not in design.modules:
+            known = ", ".join(sorted(design.modules))
+            raise InputError(f"no module {module!r}: there are {known}")
+    return [s for s in statements(design) if touched(design, s) & set(modules)]
 
 
 def select(
@@ -158,7 +164,7 @@ def prove(
     MissingToolError
         If Yosys or Bitwuzla is missing.
     """
-    chosen = statements(design.config) if chosen is None else chosen
+    chosen = statements(design) if chosen is None else chosen
     order = {statement.name: i for i, statement in enumerate(chosen)}
     verdicts: list[Verdict] = []
     for verdict in _verdicts(design, chosen, jobs, timeout, progress):

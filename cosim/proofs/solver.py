@@ -82,14 +82,13 @@ def decide(problem: Problem | Facts, timeout: float) -> Answer:
         def value(term: str) -> str:
             return str(solver.get_value(parser.parse_term(term)))
 
-        return Answer(
-            Outcome.REFUTED,
-            [says for says, goal in problem.goals.items() if value(goal) == "false"],
-            {
-                label: PRINTERS[shown.kind](value(shown.term))
-                for label, shown in problem.shown.items()
-            },
-        )
+        violated = [says for says, goal in problem.goals.items() if value(goal) == "false"]
+        counterexample = {
+            label: PRINTERS[shown.kind](value(shown.term))
+            for label, shown in problem.shown.items()
+            if shown.goal in ("", *violated)
+        }
+        return Answer(Outcome.REFUTED, violated, counterexample)
     if result == bitwuzla.Result.UNSAT:
         # From assumptions that contradict each other anything would follow.
         _, result = check()

@@ -8,6 +8,7 @@ import pytest
 
 import rtl_gen
 from cosim.errors import CheckFailedError
+from cosim.mutation.faults import FAULTS, find_module
 from cosim.proofs import Outcome, faulty_modules, prove, select, statements, statements_for
 from pysim import ArrayConfig, InputError
 
@@ -24,7 +25,7 @@ def test_short_form_by_command(fp8cosim, tmp_path, design):
     result = json.loads(done.stdout)
     assert result["passed"]
     names = [statement["name"] for statement in result["statements"]]
-    assert names == [s.name for s in select(statements(design.config), short=True)]
+    assert names == [s.name for s in select(statements(design), short=True)]
     assert {statement["outcome"] for statement in result["statements"]} == {"proved"}
 
 
@@ -36,27 +37,17 @@ def edit(design, prefix, pattern, text):
     return replace(design, modules={**design.modules, name: edited}), name
 
 
-FAULTS = {
-    "exponent of products": ("fp8_multiplier", "8'h62", "8'h63"),
-    "sticky bit of the adder": (
-        "fp8_accumulator_adder",
-        r"aligned_by_16\[0\] \| aligned_lost_16",
-        "aligned_by_16[0]",
-    ),
-    "sticky bit of the converter": ("fp8_converter", r"(_\d+_) \| shifted_lost_32;", r"\1;"),
-    "tap of the LFSR": ("fp8_lfsr", r"state\[0\] \^ state\[1\]", "state[0] ^ state[2]"),
-    "load of zero": ("fp8_lfsr", r"_\d+_ \? load_state", "load ? load_state"),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_fault_is_refuted(design, fault):
-    faulty, module = edit(design, *FAULTS[fault])
-    verdicts = prove(faulty, statements_for(faulty, module), until_refuted=True)
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_planted_fault_is_refuted(design, fault):
+    faulty = fault.plant(design)
+    unit = find_module(design, fault.unit)
+    edited = [name for name in design.modules if faulty.modules[name] != design.modules[name]]
+    verdicts = prove(faulty, statements_for(faulty, *edited), until_refuted=True)
     assert verdicts[-1].outcome is Outcome.REFUTED
     assert verdicts[-1].violated
     assert verdicts[-1].counterexample
-    assert faulty_modules(faulty, verdicts) == [module]
+    (module,) = faulty_modules(faulty, verdicts)
+    assert module == unit
 
 
 def test_fault_by_command(fp8cosim, tmp_path, design):
@@ -72,8 +63,8 @@ def test_fault_by_command(fp8cosim, tmp_path, design):
 
 
 def test_faulty_verilog_is_laid_at_the_door_of_the_smallest_unit(design):
-    faulty, _ = edit(design, *FAULTS["sticky bit of the adder"])
-    verdicts = prove(faulty, select(statements(design.config), "adder/sum|mac/e5m2-e4m3"))
+    faulty, _ = edit(design, "fp8_accumulator_adder", r"aligned_by_16\[0\] \| ", "")
+    verdicts = prove(faulty, select(statements(design), "adder/sum|mac/e5m2-e4m3"))
     assert [verdict.outcome for verdict in verdicts] == [Outcome.REFUTED] * 2
     assert faulty_modules(faulty, verdicts) == ["fp8_accumulator_adder"]
 
@@ -88,7 +79,7 @@ def test_no_time_is_undecided(fp8cosim, tmp_path, design):
 def test_verilog_that_yosys_refuses(design):
     faulty, _ = edit(design, "fp8_multiplier", "endmodule", "assign = ;\nendmodule")
     with pytest.raises(CheckFailedError, match=r"Yosys refuses the Verilog: fp8_multiplier.v:\d+"):
-        prove(faulty, select(statements(design.config), "multiplier/e5m2-e5m2"))
+        prove(faulty, select(statements(design), "multiplier/e5m2-e5m2"))
 
 
 @pytest.mark.parametrize(
