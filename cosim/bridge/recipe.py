@@ -254,6 +254,10 @@ class Recipe:
     def from_toml(cls, path: str | Path) -> "Recipe":
         """Read a recipe from a TOML file; its name is the file's unless the file says otherwise.
 
+        A file with a key ``based_on`` says only what it has otherwise than the recipe of that name,
+        which ships with the project. Keys of a role or of the masters are taken one by one,
+        everything else as a whole.
+
         Raises
         ------
         InputError
@@ -265,11 +269,24 @@ class Recipe:
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"recipe {str(path)!r} cannot be read: {error}") from error
         try:
-            return cls.from_dict({"name": path.stem, **tomllib.loads(text)})
+            values = {"name": path.stem, **tomllib.loads(text)}
+            if "based_on" in values:
+                values = cls._completed(values)
+            return cls.from_dict(values)
         except tomllib.TOMLDecodeError as error:
             raise InputError(f"recipe {str(path)!r} is not TOML: {error}") from error
         except InputError as error:
             raise InputError(f"recipe {str(path)!r}: {error}") from error
+
+    @classmethod
+    def _completed(cls, values: dict) -> dict:
+        """Fill in what a recipe has from the one that it is based on."""
+        rest = dict(values)
+        base = cls.named(rest.pop("based_on")).to_dict()
+        for key in ("roles", "master"):
+            if isinstance(rest.get(key), dict):
+                rest[key] = _merged(base[key], rest[key])
+        return {**base, "description": "", **rest}
 
     @classmethod
     def named(cls, name: str) -> "Recipe":
@@ -287,6 +304,15 @@ class Recipe:
 
 
 _SHIPPED = resources.files("cosim.bridge") / "recipes"
+
+
+def _merged(base: dict, changes: dict) -> dict:
+    """Return a table with some of its keys changed, tables within it likewise."""
+    merged = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merged(base[key], value) if both else value
+    return merged
 
 
 def _check_table(what: str, values: object, known: tuple | list, *more: str) -> None:

@@ -97,6 +97,59 @@ def test_bad_recipes_are_named(values, sentence):
     assert sentence in str(caught.value)
 
 
+VARIANTS = {
+    "mellempudi2019-enhanced": {"description", "name", "loss_scale", "error", "gradient"},
+    "mellempudi2019-dynamic": {"description", "name", "loss_scale", "error", "gradient"},
+    "mellempudi2019-dynamic-from-8": {"description", "name", "loss_scale", "error", "gradient"},
+    "mellempudi2019-nearest": {"description", "name", "activation", "error", "gradient"},
+    "mellempudi2019-rne-activations": {"description", "name", "activation"},
+    "mellempudi2019-fp32-masters": {"description", "name", "master"},
+    "mellempudi2019-stochastic-masters": {"description", "name", "master"},
+    "mellempudi2019-loss-scale-1000": {"description", "name", "loss_scale"},
+    "mellempudi2019-loss-scale-10": {"description", "name", "loss_scale"},
+    "mellempudi2019-loss-scale-1": {"description", "name", "loss_scale"},
+    "mellempudi2019-2-bits": {"description", "name", "random_bits"},
+    "mellempudi2019-3-bits": {"description", "name", "random_bits"},
+    "mellempudi2019-4-bits": {"description", "name", "random_bits"},
+    "mellempudi2019-8-bits": {"description", "name", "random_bits"},
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variants_change_one_thing(name):
+    paper, variant = vars(Recipe.named("mellempudi2019")), vars(Recipe.named(name))
+    assert {key for key, value in variant.items() if value != paper[key]} == VARIANTS[name]
+
+
+def test_a_file_can_be_based_on_a_recipe(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('based_on = "mellempudi2019"\n[roles.error]\nrounding = "nearest"')
+    mine, paper = Recipe.from_toml(path), Recipe.named("mellempudi2019")
+    assert (mine.name, mine.description) == ("mine", "")
+    assert mine.error == RoleSpec("e5m2", "nearest")
+    assert (mine.gradient, mine.master, mine.exempt) == (paper.gradient, paper.master, paper.exempt)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('based_on = "fp4"', "unknown recipe 'fp4': allowed are bf16"),
+        ("based_on = [1]", "unknown recipe [1]"),
+        ('based_on = "fp32"\n[roles.bias]', "unknown role 'bias'"),
+        ('based_on = "fp32"\n[roles]\nerror = 3', "a role must be a table, not 3"),
+        ('based_on = "fp32"\nmaster = 3', "master must be a table, not 3"),
+        ('based_on = "fp32"\nroles = 3', "roles must be a table, not 3"),
+    ],
+)
+def test_bad_files_based_on_a_recipe_are_named(tmp_path, text, sentence):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        Recipe.from_toml(path)
+    assert "mine.toml" in str(caught.value)
+    assert sentence in str(caught.value)
+
+
 def test_bad_files_are_named(tmp_path):
     with pytest.raises(InputError, match=r"recipe '.*none\.toml' cannot be read"):
         Recipe.from_toml(tmp_path / "none.toml")
