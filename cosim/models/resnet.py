@@ -77,6 +77,10 @@ class ResNet(nn.Module):
         Of the result and of the image.
     stem : str
         ``"imagenet"`` or ``"small"``, see `STEMS`.
+    zero_init_residual : bool
+        Whether the last normalisation of each block starts at a scale of zero, and so the block as
+        its shortcut: deep networks then train from the first step on (Goyal et al., arXiv
+        1706.02677, section 5.1).
 
     Raises
     ------
@@ -93,6 +97,7 @@ class ResNet(nn.Module):
         classes: int = 1000,
         channels: int = 3,
         stem: str = "imagenet",
+        zero_init_residual: bool = False,
     ) -> None:
         super().__init__()
         require_positive(width=width, classes=classes, channels=channels, stages=len(blocks))
@@ -113,6 +118,9 @@ class ResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            elif zero_init_residual and isinstance(module, (BasicBlock, Bottleneck)):
+                last = module.bn3 if isinstance(module, Bottleneck) else module.bn2
+                nn.init.zeros_(last.weight)
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify images [N, channels, H, W]; return logits [N, classes]."""

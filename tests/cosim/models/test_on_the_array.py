@@ -91,4 +91,10 @@ def test_verilog_ends_with_the_weights_of_fast(name):
     weights = fast.state_dict()
     for path, weight in rtl.state_dict().items():
         assert torch.equal(weight, weights[path]), path
-    assert not torch.equal(weights["classifier.weight"], start["classifier.weight"])
+    gradients = dict(fast.named_parameters())
+    for path, parameter in rtl.named_parameters():
+        # Of the second step, which the weights of the first have led to.
+        assert torch.equal(parameter.grad, gradients[path].grad), path
+    # Some gradients of such narrow models are zero, but not those of many layers.
+    changed = [not torch.equal(p, start[path]) for path, p in rtl.named_parameters()]
+    assert sum(changed) > 0.8 * len(changed)

@@ -51,11 +51,7 @@ def test_small_stem_keeps_the_size():
 def test_a_block_without_convolutions_is_its_shortcut(build):
     """With the last scale of each block at zero, what is left are the shortcuts alone."""
     torch.manual_seed(0)
-    model = build((2, 1), width=2, classes=3, stem="small").eval()
-    for stage in model.stages:
-        for block in stage:
-            last = block.bn3 if build is resnet50 else block.bn2
-            torch.nn.init.zeros_(last.weight)
+    model = build((2, 1), width=2, classes=3, stem="small", zero_init_residual=True).eval()
     images = torch.randn(2, 3, 8, 8)
     x = model.stem(images)
     for stage in model.stages:
