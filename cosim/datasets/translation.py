@@ -1,12 +1,21 @@
 """A language made from a grammar, and its translation: word order, agreement, and context.
 
-The source has the order subject, verb, object; the target moves the verb to the end. Articles and
-adjectives of the target agree with the gender of their noun, and articles with its case. Some words
-have two translations, and another word of the sentence decides which. Nobody can translate such a
-sentence word by word.
+The source has the order subject, verb, object; the target moves the verb to the end, also in
+relative clauses. Articles, adjectives, and pronouns of the target agree with the gender of their
+noun, which each noun has by itself, and articles and adjectives with its case; a pronoun's noun
+stands in the clause before. Some nouns have two translations, and the verb decides which; some
+verbs have two, and the object decides. Nobody can translate such a sentence word by word.
+
+Words are made of syllables and as common as Zipf's law has it, so that the rarest are seen only a
+few times. An adverb stands at one of two places of the target, and nothing in the source says at
+which: no model reaches a BLEU of 100.
 """
 
+from bisect import bisect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate, product
 
 import numpy as np
 import torch
@@ -15,51 +24,82 @@ from cosim.datasets.dataset import Dataset
 from cosim.datasets.tokens import BEGIN, END, UNKNOWN
 from cosim.datasets.wmt import filled
 
-TRAIN, TEST = 6000, 200
+TRAIN, TEST = 6000, 500
+NOUNS, VERBS, ADJECTIVES, ADVERBS = 120, 40, 30, 10
+AMBIGUOUS = 0.25
+"""Share of the nouns, and of the verbs, that have two translations."""
+LATE = 0.15
+"""Share of the adverbs that stand before the verb of the target, and not at the front."""
 
-# Source, target, gender; or two targets, of which the verb's kind decides.
-_NOUNS = {
-    "dog": ("hund", 0),
-    "cat": ("katze", 1),
-    "child": ("kind", 2),
-    "man": ("mann", 0),
-    "woman": ("frau", 1),
-    "house": ("haus", 2),
-    "tree": ("baum", 0),
-    "book": ("buch", 2),
-    "lamp": ("lampe", 1),
-    "table": ("tisch", 0),
-}
-_AMBIGUOUS = {
-    "bank": (("ufer", 2), ("bank", 1)),
-    "castle": (("schloss", 2), ("burg", 1)),
-    "ball": (("kugel", 1), ("tanz", 0)),
-}
-# The second kind of verb asks for the second translation of an ambiguous word.
-_VERBS = {
-    "sees": ("sieht", 0),
-    "finds": ("findet", 0),
-    "likes": ("mag", 0),
-    "builds": ("baut", 1),
-    "pays": ("bezahlt", 1),
-    "visits": ("besucht", 1),
-}
-_ADJECTIVES = {"old": "alt", "small": "klein", "red": "rot", "good": "gut", "green": "gruen"}
-_ADVERBS = {"today": "heute", "often": "oft", "never": "nie"}
+SUBJECT, OBJECT = 0, 1
+# By case and gender.
 _ARTICLES = {
-    "the": {"subject": ("der", "die", "das"), "object": ("den", "die", "das")},
-    "a": {"subject": ("ein", "eine", "ein"), "object": ("einen", "eine", "ein")},
+    "the": (("der", "die", "das"), ("den", "die", "das")),
+    "a": (("ein", "eine", "ein"), ("einen", "eine", "ein")),
 }
 _ENDINGS = {
-    "the": {"subject": ("e", "e", "e"), "object": ("en", "e", "e")},
-    "a": {"subject": ("er", "e", "es"), "object": ("en", "e", "es")},
+    "the": (("e", "e", "e"), ("en", "e", "e")),
+    "a": (("er", "e", "es"), ("en", "e", "es")),
 }
+_PRONOUNS = ("er", "sie", "es")
+_RELATIVES = ("welcher", "welche", "welches")
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of the source.
+
+    Attributes
+    ----------
+    source : str
+    targets : tuple of str
+        One translation, or two.
+    genders : tuple of int
+        Of each translation of a noun.
+    kind : int
+        Of a verb, which of two translations its nouns have; of a noun, which of two translations
+        the verb has whose object it is.
+    """
+
+    source: str
+    targets: tuple[str, ...]
+    genders: tuple[int, ...]
+    kind: int
+
+    def target(self, kind: int) -> str:
+        """Return the translation where a word of `kind` decides."""
+        return self.targets[kind % len(self.targets)]
+
+    def gender(self, kind: int) -> int:
+        """Return the gender of that translation."""
+        return self.genders[kind % len(self.genders)]
+
+
+class Lexicon:
+    """The words of the language by part of speech, commonest first; always the same."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        sources = _invented(rng, ("b", "d", "f", "k", "l", "m", "p", "r", "s", "t"), "a e i o u")
+        targets = _invented(rng, ("br", "fl", "gr", "kn", "pf", "sch", "tr", "z"), "a ei o u au")
+
+        def words(count: int, ambiguous: float) -> list[Word]:
+            found = []
+            for _ in range(count):
+                meanings = 1 + int(rng.random() < ambiguous)
+                translations = tuple(next(targets) for _ in range(meanings))
+                genders = tuple(rng.integers(3, size=meanings).tolist())
+                found.append(Word(next(sources), translations, genders, int(rng.integers(2))))
+            return found
+
+        self.nouns, self.verbs = words(NOUNS, AMBIGUOUS), words(VERBS, AMBIGUOUS)
+        self.adjectives, self.adverbs = words(ADJECTIVES, 0), words(ADVERBS, 0)
 
 
 def sentences(count: int, seed: int) -> list[tuple[str, str]]:
     """Return pairs of sentences, source and target; the same for the same seed."""
-    rng = np.random.default_rng(seed)
-    return [_sentence(rng) for _ in range(count)]
+    speaker = _Speaker(np.random.default_rng(seed))
+    return [speaker.sentence() for _ in range(count)]
 
 
 class Vocabulary:
@@ -135,37 +175,72 @@ def _tensors(pairs: list[tuple[str, str]]) -> tuple[torch.Tensor, torch.Tensor]:
     return filled(sources), filled(targets)
 
 
-def _sentence(rng: np.random.Generator) -> tuple[str, str]:
-    verb, (verb_target, kind) = _pick(rng, _VERBS)
-    subject, subject_target = _phrase(rng, "subject", kind)
-    thing, thing_target = _phrase(rng, "object", kind)
-    source, target = [*subject, verb, *thing], [*subject_target, *thing_target, verb_target]
-    if rng.random() < 0.4:
-        adverb, adverb_target = _pick(rng, _ADVERBS)
-        source.append(adverb)
-        # In the target it comes first, and the subject follows what is left of the clause.
-        target = [adverb_target, *target]
-    if rng.random() < 0.3:
-        source, target = ["she", "says", "that", *source], ["sie", "sagt", "dass", *target]
-    return " ".join(source), " ".join(target)
+class _Speaker:
+    """Makes sentences of the lexicon by the rules of both languages."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._lexicon = _lexicon()
+
+    def sentence(self) -> tuple[str, str]:
+        """Return a sentence and its translation."""
+        form = self._rng.random()
+        verb = self._pick(self._lexicon.verbs)
+        subject = self._pick(self._lexicon.nouns)
+        gender = subject.gender(verb.kind)
+        source, target = self._phrase(subject, SUBJECT, verb.kind)
+        if form < 0.2:
+            inner = self._predicate(self._pick(self._lexicon.verbs))
+            source += ["that", *inner[0]]
+            target += [_RELATIVES[gender], *inner[1]]
+        said, meant = self._predicate(verb)
+        source, target = source + said, target + meant
+        if self._rng.random() < 0.4:
+            adverb = self._pick(self._lexicon.adverbs)
+            source.append(adverb.source)
+            place = len(target) - 1 if self._rng.random() < LATE else 0
+            target.insert(place, adverb.targets[0])
+        if form > 0.65:
+            said, meant = self._predicate(self._pick(self._lexicon.verbs))
+            source += ["and", "it", *said]
+            target += ["und", _PRONOUNS[gender], *meant]
+        return " ".join(source), " ".join(target)
+
+    def _predicate(self, verb: Word) -> tuple[list[str], list[str]]:
+        """Return verb and object, in the order of each language."""
+        noun = self._pick(self._lexicon.nouns)
+        source, target = self._phrase(noun, OBJECT, verb.kind)
+        return [verb.source, *source], [*target, verb.target(noun.kind)]
+
+    def _phrase(self, noun: Word, case: int, kind: int) -> tuple[list[str], list[str]]:
+        """Return article, perhaps an adjective, and noun, where the verb is of a kind."""
+        article = ("the", "a")[self._rng.integers(2)]
+        gender = noun.gender(kind)
+        source, target = [article], [_ARTICLES[article][case][gender]]
+        if self._rng.random() < 0.4:
+            adjective = self._pick(self._lexicon.adjectives)
+            source.append(adjective.source)
+            target.append(adjective.targets[0] + _ENDINGS[article][case][gender])
+        return [*source, noun.source], [*target, noun.target(kind)]
+
+    def _pick(self, words: Sequence[Word]) -> Word:
+        """Choose a word, the n-th as often as 1 / n."""
+        sums = _zipf(len(words))
+        return words[bisect(sums, self._rng.random() * sums[-1])]
 
 
-def _phrase(rng: np.random.Generator, case: str, kind: int) -> tuple[list[str], list[str]]:
-    article = ("the", "a")[rng.integers(2)]
-    if rng.random() < 0.25:
-        noun, translations = _pick(rng, _AMBIGUOUS)
-        noun_target, gender = translations[kind]
-    else:
-        noun, (noun_target, gender) = _pick(rng, _NOUNS)
-    source, target = [article], [_ARTICLES[article][case][gender]]
-    if rng.random() < 0.5:
-        adjective, stem = _pick(rng, _ADJECTIVES)
-        source.append(adjective)
-        target.append(stem + _ENDINGS[article][case][gender])
-    return [*source, noun], [*target, noun_target]
+@cache
+def _lexicon() -> Lexicon:
+    return Lexicon()
 
 
-def _pick(rng: np.random.Generator, words: dict) -> tuple:
-    keys = list(words)
-    key = keys[rng.integers(len(keys))]
-    return key, words[key]
+@cache
+def _zipf(count: int) -> list[float]:
+    return list(accumulate(1 / n for n in range(1, count + 1)))
+
+
+def _invented(rng: np.random.Generator, onsets: Sequence[str], vowels: str) -> Iterator[str]:
+    """Yield words of two syllables in random order, each once."""
+    syllables = [onset + vowel for onset in onsets for vowel in vowels.split()]
+    pairs = ["".join(pair) for pair in product(syllables, repeat=2)]
+    yield from (pairs[i] for i in rng.permutation(len(pairs)))

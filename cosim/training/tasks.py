@@ -109,7 +109,7 @@ class Task:
 
 
 def _residual(build: Callable[..., nn.Module], width: int) -> Callable[[], nn.Module]:
-    return partial(build, width=width, classes=len(CLASSES), stem="small")
+    return partial(build, width=width, classes=len(CLASSES), stem="small", zero_init_residual=True)
 
 
 def _gnmt() -> nn.Module:
@@ -129,7 +129,6 @@ _IMAGES = {
 }
 _TRANSLATION = {
     "load": generated_translations,
-    "batch": 64,
     "loss": translation_loss,
     "score": translation_score,
     "metric": "BLEU",
@@ -159,40 +158,49 @@ TASKS = {
             learning_rate=0.05,
         ),
         Task(
+            name="resnet10",
+            description="ResNet-10, an eighth as wide, on generated images",
+            build=_residual(partial(resnet18, (1, 1, 1, 1)), 8),
+            steps=400,
+            **_IMAGES,
+        ),
+        Task(
             name="resnet18",
             description="ResNet-18, an eighth as wide, on generated images",
             build=_residual(resnet18, 8),
-            steps=400,
+            steps=800,
             **_IMAGES,
         ),
         Task(
             name="resnet34",
             description="ResNet-34, an eighth as wide, on generated images",
             build=_residual(resnet34, 8),
-            steps=400,
+            steps=800,
             **_IMAGES,
         ),
         Task(
             name="resnet50",
             description="ResNet-50, a sixteenth as wide, on generated images",
             build=_residual(resnet50, 4),
-            steps=600,
+            steps=800,
             **_IMAGES,
         ),
         Task(
             name="gnmt",
             description="GNMT of 3 layers of 48 on generated sentences",
             build=_gnmt,
-            steps=800,
-            learning_rate=5e-3,
+            steps=500,
+            batch=128,
+            learning_rate=1.5e-2,
             **_TRANSLATION,
         ),
         Task(
             name="transformer",
             description="Transformer of 2 layers of 32 on generated sentences",
             build=_transformer,
-            steps=600,
-            learning_rate=3e-3,
+            steps=1000,
+            batch=64,
+            learning_rate=4e-3,
             **_TRANSLATION,
         ),
     )
