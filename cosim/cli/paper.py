@@ -1,21 +1,16 @@
 """`fp8cosim paper`: the paper's models, reduced, in its numbers and in FP32."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from cosim.cli.app import Json, app, finish
-from cosim.cli.train import named_recipe, run_with_progress
+from cosim.cli.seeds import mean_and_deviation, run_seeds
+from cosim.cli.train import named_recipe
 from cosim.errors import CheckFailedError
 from cosim.files import make_folder, replacing
-from pysim import ArrayConfig, InputError
-
-if TYPE_CHECKING:
-    from cosim.bridge import Recipe
+from pysim import InputError
 
 RECIPES = {
     "resnet18": "mellempudi2019",
@@ -60,13 +55,8 @@ def paper(
     rows = []
     for model in chosen:
         for name in recipes or [RECIPES[model]]:
-            recipe = wanted[name]
-            folder = output / f"{model}-{recipe.name}"
-            done = [
-                _run(model, recipe, seed, steps, engine, folder / f"seed-{seed}")
-                for seed in range(seeds)
-            ]
-            rows.append(_row(model, recipe.name, done))
+            runs = run_seeds(model, wanted[name], seeds, steps, engine, output)
+            rows.append(_row(model, wanted[name].name, list(runs.values())))
     table = _table(rows)
     with replacing(output / TABLE) as file:
         file.write(table.encode())
@@ -78,41 +68,22 @@ def paper(
         )
 
 
-def _run(
-    model: str, recipe: "Recipe", seed: int, steps: int | None, engine: str, folder: Path
-) -> dict:
-    from cosim.training import TrainingSettings
-    from cosim.training.checkpoint import CHECKPOINT
-    from cosim.training.run import RESULT, load_settings
-
-    settings = TrainingSettings.of(
-        model, engine=engine, recipe=recipe, config=ArrayConfig(), steps=steps, seed=seed
-    )
-    begun = (folder / CHECKPOINT).exists()
-    if begun and load_settings(folder) != settings:
-        raise InputError(f"{str(folder)!r} holds a run with other settings: name another --output")
-    if (folder / RESULT).exists():
-        return json.loads((folder / RESULT).read_text())
-    return asdict(run_with_progress(settings, folder, resume=begun))
-
-
 def _row(model: str, recipe: str, runs: list[dict]) -> dict:
-    ours = [100 * run["accuracy"] for run in runs]
-    theirs = [100 * run["fp32_accuracy"] for run in runs]
-    deviations = [stdev(scores) if len(runs) > 1 else 0.0 for scores in (ours, theirs)]
-    gap = fmean(ours) - fmean(theirs)
+    ours, our_deviation = mean_and_deviation([100 * run["accuracy"] for run in runs])
+    theirs, their_deviation = mean_and_deviation([100 * run["fp32_accuracy"] for run in runs])
+    gap = ours - theirs
     return {
         "model": model,
         "recipe": recipe,
         "metric": runs[0]["metric"],
         "steps": runs[0]["steps"],
         "seeds": len(runs),
-        "fp8": fmean(ours),
-        "fp8_deviation": deviations[0],
-        "fp32": fmean(theirs),
-        "fp32_deviation": deviations[1],
+        "fp8": ours,
+        "fp8_deviation": our_deviation,
+        "fp32": theirs,
+        "fp32_deviation": their_deviation,
         "gap": gap,
-        "met": gap >= -max(deviations),
+        "met": gap >= -max(our_deviation, their_deviation),
         "skipped": sum(run["skipped"] for run in runs),
         "seconds": sum(run["seconds"] for run in runs),
         "weights_sha256": [run["weights_sha256"] for run in runs],

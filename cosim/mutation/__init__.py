@@ -1,1 +1,0 @@
-"""Faults planted in the Verilog, which proofs and regression must notice."""
