@@ -4,6 +4,8 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -77,7 +79,29 @@ def generate(config: ArrayConfig, folder: str | Path) -> Design:
     InputError
         If the folder cannot be written, or holds anything else.
     """
-    folder = Path(folder)
+    with _replacing(Path(folder)) as temporary:
+        result = design(config)
+        _write(result, temporary)
+    return result
+
+
+def save(edited: Design, folder: str | Path) -> None:
+    """Write a design that was edited in memory as `generate` would have, ready for `load`.
+
+    The manifest stays that of the Verilog as it was generated, so that `edited_files` tells.
+
+    Raises
+    ------
+    InputError
+        As for `generate`.
+    """
+    with _replacing(Path(folder)) as temporary:
+        _write(edited, temporary)
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill, which then takes the place of another, whole or not at all."""
     _check_replaceable(folder)
     # Made before the hard work, so that a folder that cannot be written costs no time.
     try:
@@ -86,12 +110,7 @@ def generate(config: ArrayConfig, folder: str | Path) -> Design:
     except OSError as error:
         raise _not_writable(folder, error) from error
     try:
-        result = design(config)
-        for name, text in result.modules.items():
-            (temporary / f"{name}.v").write_text(text)
-        (temporary / MANIFEST).write_text(json.dumps(result.manifest, indent=2) + "\n")
-        core = f"{result.manifest['top']}.core"
-        (temporary / core).write_text(_fusesoc_core(result))
+        yield temporary
         temporary.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
@@ -100,7 +119,14 @@ def generate(config: ArrayConfig, folder: str | Path) -> Design:
         raise _not_writable(folder, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return result
+
+
+def _write(result: Design, folder: Path) -> None:
+    for name, text in result.modules.items():
+        (folder / f"{name}.v").write_text(text)
+    (folder / MANIFEST).write_text(json.dumps(result.manifest, indent=2) + "\n")
+    core = f"{result.manifest['top']}.core"
+    (folder / core).write_text(_fusesoc_core(result))
 
 
 def load(folder: str | Path) -> Design:

@@ -1,3 +1,14 @@
 """Importing this module registers every command."""
 
-from cosim.cli import ablate, bench, compare, demo, generate, paper, regress, replay, train  # noqa: F401
+from cosim.cli import (  # noqa: F401
+    ablate,
+    bench,
+    compare,
+    demo,
+    generate,
+    paper,
+    prove,
+    regress,
+    replay,
+    train,
+)

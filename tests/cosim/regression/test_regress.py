@@ -13,7 +13,7 @@ from cosim.calls import Mismatch
 from cosim.campaign import run_campaign
 from cosim.errors import CheckFailedError
 from cosim.regression import testbench
-from cosim.regression.runner import run_regression, select
+from cosim.regression.runner import OutOfTimeError, run_regression, select
 from cosim.rtl import RtlEngine
 from pysim import ArrayConfig, GoldenEngine, InputError
 
@@ -215,6 +215,23 @@ def test_replay_of_a_failed_regression(fp8cosim, tmp_path, recorded):
     assert "the Verilog differs from golden now" in done.stdout
     # Written to the same folder, it keeps what it replays, and records no other.
     assert list((tmp_path / "out").glob("mismatch-*")) == [file]
+
+
+@needs_icarus
+def test_stops_at_the_first_failure(design, tmp_path):
+    faulty = edit(design, "fp8_multiplier", "8'h62", "8'h63")
+    expression = "after_reset|random_gemms|special_operands"
+    outcome = run_regression(
+        faulty, tmp_path, simulator="icarus", expression=expression, stop_at_failure=True
+    )
+    assert outcome.tests == {"after_reset": True, "random_gemms": False}
+    assert list(outcome.failures) == ["random_gemms"]
+
+
+@needs_icarus
+def test_stops_after_some_seconds(design, tmp_path):
+    with pytest.raises(OutOfTimeError, match="did not end within"):
+        run_regression(design, tmp_path, simulator="icarus", expression="reset", limit=0.1)
 
 
 def test_replay_of_something_else(fp8cosim, tmp_path):

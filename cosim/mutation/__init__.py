@@ -1,0 +1,1 @@
+"""Faults planted in the Verilog, which proofs and regression must notice."""

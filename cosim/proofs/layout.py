@@ -1,0 +1,119 @@
+"""Which bits of the Verilog's packed ports mean what, and the numbers that they stand for."""
+
+from dataclasses import dataclass
+
+from cosim.proofs import smt
+
+LATENCY = 1
+"""Clock edges from the operands of a processing element to its accumulator."""
+
+LANE_BITS = 13
+"""An operand and its valid bit, in the top."""
+
+ACCUMULATOR_BITS = 34
+"""An FP32 number, and above it its flags: invalid, inexact."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A decoded operand: sign, exponent (5), significand (4), infinite, nan; lowest first."""
+
+    term: str
+
+    @property
+    def number(self) -> str:
+        """What it stands for, in FP32."""
+        sign = smt.bits(self.term, 0, 1)
+        # The significand counts eighths, and the bias is 15.
+        exponent = smt.extend(smt.bits(self.term, 1, 5), 5, 8)
+        scale = f"(fp #b0 (bvadd {exponent} {smt.const(127 - 15 - 3, 8)}) {smt.const(0, 23)})"
+        eighths = f"((_ to_fp_unsigned 8 24) RNE {smt.bits(self.term, 6, 4)})"
+        magnitude = f"(fp.mul RNE {eighths} {scale})"
+        finite = smt.choose(smt.equal(sign, "#b1"), f"(fp.neg {magnitude})", magnitude)
+        return _special(sign, smt.bit(self.term, 11), smt.bit(self.term, 10), finite)
+
+    @property
+    def well_formed(self) -> str:
+        """An infinity is no NaN, and its significand is not that of a zero."""
+        significand = smt.bits(self.term, 6, 4)
+        return smt.implies(
+            smt.bit(self.term, 10),
+            smt.conjunction(
+                [
+                    smt.negation(smt.bit(self.term, 11)),
+                    smt.negation(smt.equal(significand, smt.const(0, 4))),
+                ]
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product: sign, exponent (8), significand (8), zero, infinite, nan, invalid."""
+
+    term: str
+
+    @property
+    def number(self) -> str:
+        """What it stands for, in FP32."""
+        sign, exponent = smt.bits(self.term, 0, 1), smt.bits(self.term, 1, 8)
+        normal = f"(fp {sign} {exponent} {smt.concat(smt.bits(self.term, 9, 7), smt.const(0, 16))})"
+        zero = smt.choose(smt.equal(sign, "#b1"), "(_ -zero 8 24)", "(_ +zero 8 24)")
+        finite = smt.choose(smt.bit(self.term, 17), zero, normal)
+        return _special(sign, smt.bit(self.term, 19), smt.bit(self.term, 18), finite)
+
+    @property
+    def invalid(self) -> str:
+        """Infinity times zero."""
+        return smt.bit(self.term, 20)
+
+    @property
+    def well_formed(self) -> str:
+        """At most one kind of special, and a significand whose top bit is set where it counts.
+
+        The exponent is that of a product of two FP8 numbers: from 2**-32 to below 2**32.
+        """
+        zero, infinite, nan = (smt.bit(self.term, i) for i in (17, 18, 19))
+        exponent = smt.bits(self.term, 1, 8)
+        normal = smt.conjunction(
+            [
+                smt.bit(self.term, 16),
+                f"(bvuge {exponent} {smt.const(127 - 32, 8)})",
+                f"(bvule {exponent} {smt.const(127 + 31, 8)})",
+            ]
+        )
+        return smt.conjunction(
+            [
+                smt.implies(infinite, smt.negation(smt.disjunction([nan, zero]))),
+                smt.implies(self.invalid, nan),
+                smt.disjunction([zero, infinite, nan, normal]),
+            ]
+        )
+
+
+def _special(sign: str, nan: str, infinite: str, finite: str) -> str:
+    infinity = smt.choose(smt.equal(sign, "#b1"), "(_ -oo 8 24)", "(_ +oo 8 24)")
+    return smt.choose(nan, "(_ NaN 8 24)", smt.choose(infinite, infinity, finite))
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command, and where its fields lie, as the manifest has it."""
+
+    term: str
+    fields: dict[str, dict[str, int]]
+
+    def width(self, name: str) -> int:
+        """Bits of a field."""
+        return self.fields[name]["width"]
+
+    def field(self, name: str) -> str:
+        """A field, as a bit-vector."""
+        return smt.bits(self.term, self.fields[name]["offset"], self.width(name))
+
+    @property
+    def mode(self) -> str:
+        """Target, rounding, and saturation in a row, as the converter takes them."""
+        return smt.concat(
+            *(self.field(f"mode_{name}") for name in ("saturate", "rounding", "target"))
+        )

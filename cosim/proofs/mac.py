@@ -1,0 +1,250 @@
+"""The MAC step: operands decoded, multiplied, and added to the accumulator as IEEE 754 says.
+
+The units are proved one by one, each against the number that it should deliver, so that a fault is
+laid at the right door; and then once more in a row, as a processing element wires them.
+"""
+
+from itertools import product as pairs
+
+from cosim.proofs import smt
+from cosim.proofs.layout import LATENCY, Operand, Product
+from cosim.proofs.netlist import Netlist, Trace
+from cosim.proofs.numbers import FP32_SORT, OPERANDS, Format, fp32, operand, same_fp32
+from cosim.proofs.problem import Problem, Shown
+from cosim.proofs.statement import Statement, View
+
+DECODER, MULTIPLIER, ADDER, ELEMENT = (
+    "fp8_operand_decoder",
+    "fp8_multiplier",
+    "fp8_accumulator_adder",
+    "fp8_pe",
+)
+
+
+def statements() -> list[Statement]:
+    """Return the statements about a MAC step and the units that make it."""
+    decoders = [
+        Statement(
+            f"decoder/{fmt.name}",
+            DECODER,
+            f"every {fmt.name} code decodes to its number",
+            (View(DECODER),),
+            lambda unit, fmt=fmt: _decoder(unit, fmt),
+        )
+        for fmt in OPERANDS
+    ]
+    products = [
+        Statement(
+            f"multiplier/{a}-{b}",
+            MULTIPLIER,
+            f"the product of every {a} number with every {b} number is exact",
+            (View(MULTIPLIER),),
+            lambda unit, a=a, b=b: _multiplier(unit, a, b),
+        )
+        for a, b in pairs(OPERANDS, repeat=2)
+    ]
+    adder = [
+        Statement(
+            "adder/sum",
+            ADDER,
+            "any FP32 number and any product add up to IEEE 754's sum, to nearest even",
+            (View(ADDER),),
+            _adder,
+        ),
+        Statement(
+            "adder/flags",
+            ADDER,
+            "inexact says that a sum was rounded, invalid that it has no meaning",
+            (View(ADDER),),
+            _adder_flags,
+        ),
+    ]
+    steps = [
+        Statement(
+            f"mac/{a}-{b}",
+            ELEMENT,
+            f"a step adds the product of any {a} code and any {b} code to any FP32 accumulator "
+            "as IEEE 754's fused multiply-add does",
+            (View(ELEMENT), View(DECODER)),
+            lambda element, decoder, a=a, b=b: _step(element, decoder, a, b),
+            short=(a, b) == OPERANDS,
+        )
+        for a, b in pairs(OPERANDS, repeat=2)
+    ]
+    return [*decoders, *products, *adder, *steps]
+
+
+def _decoder(netlist: Netlist, fmt: Format) -> dict[str, Problem]:
+    unit = Trace(netlist)
+    code = unit.wire("code")
+    decoded = Operand(unit.wire("operand"))
+    got = decoded.number
+    text = [netlist.text, unit.text, _format_is(unit, fmt)]
+    return _one(
+        Problem(
+            "\n".join(text),
+            {
+                "the number": smt.equal(got, operand(code, fmt)),
+                "the form of the operand": decoded.well_formed,
+            },
+            {
+                "code": Shown(code, fmt.name),
+                "expected": Shown(operand(code, fmt), "number"),
+                "got": Shown(got, "number"),
+            },
+        )
+    )
+
+
+def _multiplier(netlist: Netlist, a_format: Format, b_format: Format) -> dict[str, Problem]:
+    unit = Trace(netlist)
+    got = Product(unit.wire("product"))
+    a, b = Operand(unit.wire("a")), Operand(unit.wire("b"))
+    text = [
+        netlist.text,
+        unit.text,
+        smt.declare("a", smt.bit_vector(8)),
+        smt.declare("b", smt.bit_vector(8)),
+        smt.define("x", FP32_SORT, operand("a", a_format)),
+        smt.define("y", FP32_SORT, operand("b", b_format)),
+        *(smt.assume(smt.equal(port.number, number)) for port, number in ((a, "x"), (b, "y"))),
+        *(smt.assume(port.well_formed) for port in (a, b)),
+        smt.define("want", FP32_SORT, "(fp.mul RNE x y)"),
+    ]
+    invalid = smt.conjunction(["(fp.isNaN want)", "(not (fp.isNaN x))", "(not (fp.isNaN y))"])
+    return _one(
+        Problem(
+            "\n".join(text),
+            {
+                "the product": smt.equal(got.number, "want"),
+                "the invalid flag": smt.equal(got.invalid, invalid),
+                "the form of the product": got.well_formed,
+            },
+            {
+                "a": Shown("a", a_format.name),
+                "b": Shown("b", b_format.name),
+                "expected": Shown("want", "number"),
+                "got": Shown(got.number, "number"),
+            },
+        )
+    )
+
+
+def _adder_text(netlist: Netlist) -> tuple[Trace, str, dict[str, Shown]]:
+    unit = Trace(netlist)
+    product = Product(unit.wire("product"))
+    text = [
+        netlist.text,
+        unit.text,
+        smt.assume(product.well_formed),
+        smt.define("addend", FP32_SORT, product.number),
+        smt.define("before", FP32_SORT, fp32(unit.wire("accumulator"))),
+        smt.define("sum", FP32_SORT, "(fp.add RNE before addend)"),
+    ]
+    shown = {
+        "accumulator": Shown(unit.wire("accumulator"), "fp32"),
+        "product": Shown("addend", "number"),
+    }
+    return unit, "\n".join(text), shown
+
+
+def _adder(netlist: Netlist) -> dict[str, Problem]:
+    unit, text, shown = _adder_text(netlist)
+    total = unit.wire("total")
+    shown |= {"expected": Shown("sum", "number"), "got": Shown(total, "fp32")}
+    return _one(Problem(text, {"the sum": same_fp32(total, "sum")}, shown))
+
+
+def _adder_flags(netlist: Netlist) -> dict[str, Problem]:
+    unit, text, shown = _adder_text(netlist)
+    product = Product(unit.wire("product"))
+    flags = unit.wire("flags")
+    # A NaN among the operands is quiet. Infinity times zero comes as a NaN with a flag of its own.
+    invalid = smt.conjunction(
+        [
+            "(not (fp.isNaN before))",
+            smt.disjunction(
+                [product.invalid, smt.conjunction(["(not (fp.isNaN addend))", "(fp.isNaN sum)"])]
+            ),
+        ]
+    )
+    return _one(
+        Problem(
+            text,
+            {
+                "the invalid flag": smt.equal(smt.bit(flags, 0), invalid),
+                "the inexact flag": smt.equal(smt.bit(flags, 1), _inexact("before", "addend")),
+            },
+            shown | {"flags": Shown(flags)},
+        )
+    )
+
+
+def _inexact(x: str, y: str) -> str:
+    """Whether a sum was rounded: then rounding up and rounding down differ."""
+    up, down = f"(fp.add RTP {x} {y})", f"(fp.add RTN {x} {y})"
+    finite = smt.conjunction(
+        f"(not ({test} {z}))" for z in (x, y) for test in ("fp.isNaN", "fp.isInfinite")
+    )
+    return smt.conjunction([finite, f"(not (fp.eq {up} {down}))"])
+
+
+def _step(
+    element: Netlist, decoder: Netlist, a_format: Format, b_format: Format
+) -> dict[str, Problem]:
+    a, b = Trace(decoder, "a"), Trace(decoder, "b")
+    unit = Trace(element, "element", LATENCY)
+    before, after = unit.wire("above"), unit.wire("above", LATENCY)
+    quiet = [
+        smt.assume(smt.negation(unit.wire(name, clock)))
+        for clock in range(LATENCY)
+        for name in ("rst", "shift")
+    ]
+    enters = [
+        smt.assume(smt.equal(unit.wire(port), smt.concat("#b1", side.wire("operand"))))
+        for port, side in (("west", a), ("north", b))
+    ]
+    text = [
+        decoder.text,
+        element.text,
+        a.text,
+        b.text,
+        unit.text,
+        _format_is(a, a_format),
+        _format_is(b, b_format),
+        *quiet,
+        *enters,
+        smt.define("x", FP32_SORT, operand(a.wire("code"), a_format)),
+        smt.define("y", FP32_SORT, operand(b.wire("code"), b_format)),
+        smt.define("before", FP32_SORT, fp32(smt.bits(before, 0, 32))),
+        smt.define("want", FP32_SORT, "(fp.add RNE before (fp.mul RNE x y))"),
+    ]
+    got = smt.bits(after, 0, 32)
+    shown = {
+        "accumulator": Shown(smt.bits(before, 0, 32), "fp32"),
+        "flags": Shown(smt.bits(before, 32, 2)),
+        "a": Shown(a.wire("code"), a_format.name),
+        "b": Shown(b.wire("code"), b_format.name),
+        "expected": Shown("want", "number"),
+        "got": Shown(got, "fp32"),
+    }
+    no_nan = smt.conjunction(f"(not (fp.isNaN {z}))" for z in ("before", "x", "y"))
+    invalid = smt.conjunction([no_nan, "(fp.isNaN want)"])
+    raised = smt.concat(smt.as_bit(_inexact("before", "(fp.mul RNE x y)")), smt.as_bit(invalid))
+    flags = f"(bvor {smt.bits(before, 32, 2)} {raised})"
+    return {
+        "sum": Problem("\n".join(text), {"the sum": same_fp32(got, "want")}, shown),
+        "flags": Problem(
+            "\n".join(text),
+            {"the flags": smt.equal(smt.bits(after, 32, 2), flags)},
+            {**shown, "expected flags": Shown(flags), "got flags": Shown(smt.bits(after, 32, 2))},
+        ),
+    }
+
+
+def _format_is(decoder: Trace, fmt: Format) -> str:
+    return smt.assume(smt.equal(decoder.vector("format"), smt.const(OPERANDS.index(fmt), 1)))
+
+
+def _one(problem: Problem) -> dict[str, Problem]:
+    return {"": problem}
