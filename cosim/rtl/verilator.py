@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -85,36 +86,74 @@ def build_model(design: Design) -> Path:
     CheckFailedError
         If Verilator refuses the Verilog; edited Verilog may be wrong.
     """
+    header = layout_header(design)
+    return build_library("rtl", design.modules, design.manifest["top"], HOST, header)
+
+
+def build_library(
+    name: str,
+    modules: Mapping[str, str],
+    top: str,
+    host: Path,
+    layout: str = "",
+    *,
+    small: bool = False,
+) -> Path:
+    """Return a shared library of Verilog and the C++ that drives it, from the cache or built.
+
+    Parameters
+    ----------
+    name : str
+        Start of the cache entry's name, for people.
+    modules : mapping of str to str
+        Verilog text by module name.
+    top : str
+        The module that becomes the C++ class ``Model``.
+    host : Path
+        C++ that includes ``Model.h``, and ``layout.h`` if it likes.
+    layout : str
+        Text of ``layout.h``.
+    small : bool
+        Compile everything at once: reading Verilator's headers takes longer than a small model.
+
+    Raises
+    ------
+    MissingToolError
+        If Verilator or the C++ compiler is missing.
+    CheckFailedError
+        If Verilator refuses the Verilog.
+    """
     verilator = find_verilator()
     compiler = tool_version(_COMPILER)
-    header = layout_header(design)
 
     def make(folder: Path) -> None:
-        for name, text in design.modules.items():
-            (folder / f"{name}.v").write_text(text)
-        (folder / "layout.h").write_text(header)
+        for module, text in modules.items():
+            (folder / f"{module}.v").write_text(text)
+        (folder / "layout.h").write_text(layout)
         result = verilator.run(
             *_VERILATOR_FLAGS,
             "--top-module",
-            design.manifest["top"],
+            top,
             "-Mdir",
             str(folder),
-            *(str(folder / f"{name}.v") for name in design.modules),
+            *(str(folder / f"{module}.v") for module in modules),
         )
         if result.returncode != 0:
             raise CheckFailedError(f"Verilator refuses the Verilog:\n{result.stderr.strip()}")
-        _compile(folder, verilator)
+        _compile(folder, verilator, host, small)
 
     key = [
         verilator.version,
         compiler,
         *_VERILATOR_FLAGS,
         *_COMPILER_FLAGS,
-        HOST.read_text(),
-        header,
-        *(part for item in sorted(design.modules.items()) for part in item),
+        host.read_text(),
+        layout,
+        top,
+        str(small),
+        *(part for item in sorted(modules.items()) for part in item),
     ]
-    return cached("rtl", key, make) / "model.so"
+    return cached(name, key, make) / "model.so"
 
 
 def layout_header(design: Design) -> str:
@@ -130,10 +169,15 @@ def layout_header(design: Design) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _compile(folder: Path, verilator: Verilator) -> None:
+def _compile(folder: Path, verilator: Verilator, host: Path, small: bool) -> None:
     objects = [_runtime_object(verilator)]
+    sources = [*sorted(folder.glob("Model*.cpp")), host]
+    if small:
+        everything = folder / "everything.cpp"
+        everything.write_text("".join(f'#include "{source}"\n' for source in sources))
+        sources = [everything]
     commands = []
-    for source in [*sorted(folder.glob("Model*.cpp")), HOST]:
+    for source in sources:
         target = folder / f"{source.stem}.o"
         commands.append(_compile_command(verilator, source, target, folder))
         objects.append(target)

@@ -1,0 +1,403 @@
+"""Decoder, multiplier, adder, the chain of the three, and the processing element."""
+
+from collections.abc import Mapping
+from itertools import product
+
+import numpy as np
+from amaranth.hdl import Shape
+from amaranth.lib import data
+
+from cosim.calls import Call
+from cosim.units import specification
+from cosim.units.check import Part, Progress, Result, Wrong, first, run_chunks
+from cosim.units.harness import Unit
+from hw.accumulator import Accumulator, AccumulatorAdder
+from hw.multiplier import Multiplier, Product
+from hw.operand import Operand, OperandDecoder
+from hw.pe import OperandLane, ProcessingElement
+from pysim import ArrayConfig
+from pysim.lfsr import Lfsr
+from rtl_gen import Design
+
+FORMATS = ("e5m2", "e4m3")
+"""Operand formats; the position is the hardware's encoding of the choice."""
+
+PAIRS = tuple(product(range(2), repeat=2))
+CODES = np.arange(256)
+
+_STEP = "fp8_mac_step"
+_OPERAND_BIAS, _PRODUCT_BIAS = 18, 134
+_LEAST_EXPONENT = {"e5m2": -14, "e4m3": -6}
+
+Fields = dict[str, np.ndarray]
+
+
+def check_decoder(design: Design, progress: Progress = lambda done, total: None) -> Result:
+    """Decode every code of both formats."""
+    with Unit.of_block(design, OperandDecoder()) as unit:
+        for position, fmt in enumerate(FORMATS):
+            got = unpack(Operand, unit.run(code=CODES, format=position)["operand"])
+            expected, matters = _operands(fmt, CODES)
+            wrong = _differ(got, expected, matters)
+            if (i := first(wrong)) is not None:
+                sentence = (
+                    f"code {i:#04x} of {fmt.upper()} ({specification.values(fmt)[i]:g}) "
+                    f"decodes to {_say(got, i)} instead of {_say(expected, i)}"
+                )
+                call = _step_call(design.config, position, position, i, _code_of_one(fmt), 0)
+                return Result("decoder", 2 * 256, Wrong(unit.name, sentence, call))
+            progress(position + 1, 2)
+    return Result("decoder", 2 * 256, None)
+
+
+def check_multiplier(design: Design, progress: Progress = lambda done, total: None) -> Result:
+    """Multiply every operand by every operand, for each pair of formats."""
+    with Unit.of_block(design, Multiplier()) as unit:
+        for done, (a_format, b_format) in enumerate(PAIRS):
+            a, b = (codes.reshape(-1) for codes in np.meshgrid(CODES, CODES, indexing="ij"))
+            left, right = (
+                pack(Operand, _operands(FORMATS[fmt], codes)[0])
+                for fmt, codes in ((a_format, a), (b_format, b))
+            )
+            got = unpack(Product, unit.run(a=left, b=right)["product"])
+            x, y = specification.values(FORMATS[a_format])[a], specification.values(
+                FORMATS[b_format]
+            )[b]
+            expected, matters = _products(x, y)
+            if (i := first(_differ(got, expected, matters))) is not None:
+                sentence = (
+                    f"{x[i]:g} x {y[i]:g} ({FORMATS[a_format].upper()} {a[i]:#04x}, "
+                    f"{FORMATS[b_format].upper()} {b[i]:#04x}) gives {_say(got, i)} "
+                    f"instead of {_say(expected, i)}"
+                )
+                call = _step_call(design.config, a_format, b_format, a[i], b[i], 0)
+                return Result("multiplier", (done + 1) * a.size, Wrong(unit.name, sentence, call))
+            progress(done + 1, len(PAIRS))
+    return Result("multiplier", len(PAIRS) * 256 * 256, None)
+
+
+def check_adder(
+    design: Design, accumulators: int = 64, progress: Progress = lambda done, total: None
+) -> Result:
+    """Add each product there is to accumulators around it, and to special ones."""
+    x, y, source = _distinct_products()
+    products = pack(Product, _products(x, y)[0])
+    chunks = np.array_split(np.arange(len(x)), max(1, len(x) * accumulators >> 17))
+
+    def check(unit: Unit, chosen: np.ndarray) -> Part:
+        with np.errstate(invalid="ignore", over="ignore"):
+            exact = (x[chosen] * y[chosen]).astype(np.float32)
+        starts = accumulators_near(exact, accumulators)
+        repeated = np.repeat(chosen, starts.shape[1])
+        flat = starts.reshape(-1)
+        got = unit.run(accumulator=flat.view(np.uint32), product=products[repeated])
+        a, b = (side[repeated].astype(np.float32) for side in (x, y))
+        total, invalid, inexact = specification.step(flat, a, b)
+        flags = invalid.astype(np.uint64) | inexact.astype(np.uint64) << np.uint64(1)
+        i = first((got["total"] != total) | (got["flags"] != flags))
+        if i is None:
+            return flat.size, None
+        sentence = _say_step(flat[i], a[i], b[i], total[i], flags[i], got, i)
+        return i + 1, Wrong(unit.name, sentence, _step_call(design.config, *source(repeated[i]), flat[i]))
+
+    cases, wrong = run_chunks(
+        lambda: Unit.of_block(design, AccumulatorAdder()), chunks, check, progress
+    )
+    return Result("adder", cases, wrong)
+
+
+def check_steps(
+    design: Design, accumulators: int = 1024, progress: Progress = lambda done, total: None
+) -> Result:
+    """Every pair of codes of each pair of formats, added to accumulators around their product.
+
+    The module under test is two decoders, a multiplier, and an adder, connected as in an element.
+    """
+    chunks = [(a_format, b_format, code) for a_format, b_format in PAIRS for code in range(256)]
+
+    def check(unit: Unit, chunk: tuple[int, int, int]) -> Part:
+        a_format, b_format, code = chunk
+        a = np.float32(specification.values(FORMATS[a_format])[code])
+        b = specification.values(FORMATS[b_format]).astype(np.float32)
+        with np.errstate(invalid="ignore"):
+            starts = accumulators_near(a * b, accumulators)
+        codes = np.repeat(CODES, starts.shape[1])
+        flat = starts.reshape(-1)
+        got = unit.run(
+            accumulator=flat.view(np.uint32), a=code, b=codes, a_format=a_format, b_format=b_format
+        )
+        y = b[codes]
+        total, invalid, inexact = specification.step(flat, a, y)
+        flags = invalid.astype(np.uint64) | inexact.astype(np.uint64) << np.uint64(1)
+        i = first((got["total"] != total) | (got["flags"] != flags))
+        if i is None:
+            return flat.size, None
+        sentence = (
+            _say_step(flat[i], a, y[i], total[i], flags[i], got, i)
+            + f" (A {FORMATS[a_format].upper()} {code:#04x}, B {FORMATS[b_format].upper()} "
+            f"{codes[i]:#04x})"
+        )
+        call = _step_call(design.config, a_format, b_format, code, codes[i], flat[i])
+        return i + 1, Wrong("decoder, multiplier, and adder together", sentence, call)
+
+    cases, wrong = run_chunks(lambda: _step_unit(design), chunks, check, progress)
+    return Result("mac", cases, wrong)
+
+
+def check_element(
+    design: Design, count: int = 1 << 14, progress: Progress = lambda done, total: None
+) -> Result:
+    """Load a random accumulator into an element, make a step where both operands are valid, hold.
+
+    Operands must pass on a clock later, and flags add up.
+    """
+    rng = np.random.default_rng(0)
+    formats, codes = rng.integers(2, size=(2, count)), rng.integers(256, size=(2, count))
+    valid = rng.random((2, count)) < 0.7
+    numbers = [
+        np.where(
+            fmt == 0, specification.values("e5m2")[code], specification.values("e4m3")[code]
+        ).astype(np.float32)
+        for fmt, code in zip(formats, codes, strict=True)
+    ]
+    with np.errstate(invalid="ignore"):
+        near = accumulators_near(numbers[0] * numbers[1], 256)
+    starts = near[np.arange(count), rng.integers(near.shape[1], size=count)]
+    carried = rng.integers(4, size=count, dtype=np.uint64)
+    lanes = []
+    for side in range(2):
+        operand = np.empty(count, dtype=np.uint64)
+        for position, fmt in enumerate(FORMATS):
+            members = formats[side] == position
+            operand[members] = pack(Operand, _operands(fmt, codes[side][members])[0])
+        lanes.append(pack(OperandLane, {"operand": operand, "valid": valid[side]}))
+    below = pack(Accumulator, {"value": starts.view(np.uint32), "flags": carried})
+    # Three clocks a case: load, step, look. What is not used is noise.
+    width = Shape.cast(OperandLane).width
+    valid_bit = OperandLane.as_shape()["valid"].offset
+    noise = rng.integers(1 << width, size=(2, 3, count), dtype=np.uint64)
+    noise &= ~(np.uint64(1) << np.uint64(valid_bit))
+    west, north = noise
+    west[1], north[1] = lanes
+    inputs = {
+        "west": west.T.reshape(-1),
+        "north": north.T.reshape(-1),
+        "shift": np.tile([1, 0, 0], count),
+        "below": np.repeat(below, 3),
+        "rst": 0,
+    }
+    with Unit.of_block(design, ProcessingElement()) as unit:
+        got = unit.run(**inputs)
+        total, invalid, inexact = specification.step(starts, *numbers)
+        raised = invalid.astype(np.uint64) | inexact.astype(np.uint64) << np.uint64(1)
+        both = valid[0] & valid[1]
+        expected = pack(
+            Accumulator,
+            {
+                "value": np.where(both, total, starts.view(np.uint32)),
+                "flags": np.where(both, carried | raised, carried),
+            },
+        )
+        above = got["above"].reshape(count, 3)
+        progress(1, 1)
+        if (i := first(above[:, 1] != below)) is not None:
+            sentence = f"an accumulator of {starts[i]:g} shifted in comes out as {above[i, 1]:#x}"
+            return Result("element", count, Wrong(unit.name, sentence))
+        if (i := first(above[:, 2] != expected)) is not None:
+            sentence = (
+                f"{starts[i]:g} + {numbers[0][i]:g} x {numbers[1][i]:g} with operands "
+                f"{'both' if both[i] else 'not both'} valid becomes {above[i, 2]:#011x} with its "
+                f"flags instead of {expected[i]:#011x}"
+            )
+            return Result("element", count, Wrong(unit.name, sentence))
+        for side, passed in (("west", "east"), ("north", "south")):
+            if (i := first(got[passed][1:] != inputs[side][:-1])) is not None:
+                sentence = f"{side} {inputs[side][i]:#x} passes on as {got[passed][i + 1]:#x}"
+                return Result("element", count, Wrong(unit.name, sentence))
+    return Result("element", count, None)
+
+
+def accumulators_near(products: np.ndarray, count: int) -> np.ndarray:
+    """FP32 accumulators at the boundaries of sums with each product.
+
+    Around a finite product that is not zero: each distance in exponent from -27 to 27, with
+    significands at both ends of their range and in its middle, both signs; the product itself with
+    the other sign, and its neighbours; then zeros, subnormals, the ends of the normals, infinities,
+    and NaNs; then powers of two all over the range, with their neighbours.
+
+    Parameters
+    ----------
+    products : numpy.ndarray of float32, shape [P]
+    count : int
+        Accumulators for each product, taken evenly from this list if it is longer.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape [P, count or the length of the list]
+    """
+    bits = products.view(np.uint32).astype(np.int64)[:, None]
+    sign, field = bits & 1 << 31, np.clip(bits >> 23 & 255, 1, 254)
+    distances = np.arange(-27, 28)
+    fractions = np.array([0, 1, 0x200000, 0x3FFFFF, 0x400000, 0x400001, 0x7FFFFE, 0x7FFFFF])
+    fields = np.clip(field + distances, 0, 254)
+    shifted = (fields[:, :, None] << 23 | fractions).reshape(len(products), -1)
+    opposite = (sign ^ 1 << 31) | np.clip((bits & 0x7FFFFFFF) + np.arange(-4, 5), 0, 0x7F7FFFFF)
+    special = [0, 1, 2, 0x7FFFFE, 0x7FFFFF, 0x800000, 0x800001, 0x7F7FFFFE, 0x7F7FFFFF]
+    special += [0x7F800000, 0x7FC00000, 0x7F800001, 0x7FFFFFFF]
+    powers = (np.arange(1, 255, 8)[:, None] << 23) + np.array([-1, 0, 1])
+    everywhere = np.concatenate([special, powers.reshape(-1)])
+    both = [
+        np.concatenate([part, part | 1 << 31], axis=-1)
+        for part in (shifted, np.broadcast_to(everywhere, (len(products), everywhere.size)))
+    ]
+    starts = np.concatenate([both[1], opposite, both[0]], axis=1)
+    if count < starts.shape[1]:
+        starts = starts[:, np.linspace(0, starts.shape[1] - 1, count).astype(np.int64)]
+    return starts.astype(np.uint32).view(np.float32)
+
+
+def pack(struct: type[data.Struct], fields: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Pack fields as the hardware's layout says; fields that are absent are zero."""
+    layout = struct.as_shape()
+    return sum(
+        (np.asarray(value).astype(np.uint64) << np.uint64(layout[name].offset))
+        for name, value in fields.items()
+    )
+
+
+def unpack(struct: type[data.Struct], words: np.ndarray) -> Fields:
+    """Take the fields of a layout out of packed words."""
+    found = {}
+    for name, field in struct.as_shape():
+        mask = np.uint64((1 << field.width) - 1)
+        found[name] = words >> np.uint64(field.offset) & mask
+    return found
+
+
+def _operands(fmt: str, codes: np.ndarray) -> tuple[Fields, Fields]:
+    """Decoded operands by the number of each code, and which of their fields matter."""
+    number = specification.values(fmt)[codes]
+    finite, nan = np.isfinite(number), np.isnan(number)
+    magnitude = np.where(finite, np.abs(number), 0)
+    least = _LEAST_EXPONENT[fmt]
+    exponent = np.maximum(np.frexp(np.maximum(magnitude, 2.0**-40))[1] - 1, least)
+    significand = np.ldexp(magnitude, 3 - exponent)
+    infinite = np.isinf(number)
+    fields = {
+        "sign": codes >> 7,
+        "exponent": exponent + _OPERAND_BIAS - 3,
+        # All that matters in an infinity is that it is not zero.
+        "significand": np.where(infinite, 8, significand),
+        "infinite": infinite,
+        "nan": nan,
+    }
+    matters = {"sign": ~nan, "exponent": finite, "significand": ~nan, "infinite": ~nan}
+    return {name: np.asarray(value).astype(np.uint64) for name, value in fields.items()}, matters
+
+
+def _products(x: np.ndarray, y: np.ndarray) -> tuple[Fields, Fields]:
+    """Products as the multiplier gives them, and which of their fields matter."""
+    with np.errstate(invalid="ignore"):
+        number = x * y
+    finite, nan = np.isfinite(number), np.isnan(number)
+    counts = finite & (number != 0)
+    magnitude = np.where(counts, np.abs(number), 1.0)
+    exponent = np.frexp(magnitude)[1] - 1
+    fields = {
+        "sign": np.signbit(x) ^ np.signbit(y),
+        "exponent": exponent + _PRODUCT_BIAS - 7,
+        "significand": np.ldexp(magnitude, 7 - exponent),
+        "zero": finite & (number == 0),
+        "infinite": np.isinf(number),
+        "nan": nan,
+        "invalid": nan & ~np.isnan(x) & ~np.isnan(y),
+    }
+    matters = {"sign": ~nan, "exponent": counts, "significand": counts, "zero": finite}
+    return {name: np.asarray(value).astype(np.uint64) for name, value in fields.items()}, matters
+
+
+def _distinct_products():
+    """Factors of every product there is, each once, and the codes that they come from."""
+    factors = []
+    for a_format, b_format in PAIRS:
+        a, b = (codes.reshape(-1) for codes in np.meshgrid(CODES, CODES, indexing="ij"))
+        factors.append((np.full(a.size, a_format), np.full(a.size, b_format), a, b))
+    a_format, b_format, a, b = (np.concatenate(parts) for parts in zip(*factors, strict=True))
+    x, y = (
+        np.stack([specification.values(name) for name in FORMATS])[fmt, code]
+        for fmt, code in ((a_format, a), (b_format, b))
+    )
+    fields, _ = _products(x, y)
+    _, chosen = np.unique(pack(Product, fields), return_index=True)
+
+    def source(i: int) -> tuple[int, int, int, int]:
+        origin = chosen[i]
+        return int(a_format[origin]), int(b_format[origin]), int(a[origin]), int(b[origin])
+
+    return x[chosen], y[chosen], source
+
+
+def _differ(got: Fields, expected: Fields, matters: Fields) -> np.ndarray:
+    wrong = np.zeros(len(got["sign"]), dtype=bool)
+    for name, value in expected.items():
+        wrong |= (got[name] != value) & matters.get(name, True)
+    return wrong
+
+
+def _say(fields: Fields, i: int) -> str:
+    parts = ["-" if fields["sign"][i] else "+"]
+    parts += [f"{name} {fields[name][i]}" for name in ("exponent", "significand")]
+    parts += [name for name in ("zero", "infinite", "nan", "invalid") if name in fields and fields[name][i]]
+    return " ".join(parts)
+
+
+def _say_step(start, a, b, total, flags, got, i) -> str:
+    value = np.uint64(got["total"][i]).astype(np.uint32)
+    return (
+        f"{start!s} ({start.view(np.uint32):#010x}) + {a!s} x {b!s} gives "
+        f"{value.view(np.float32)!s} ({value:#010x}), flags {got['flags'][i]:02b}, instead of "
+        f"{np.uint64(total).astype(np.uint32).view(np.float32)!s} ({total:#010x}), flags {flags:02b}"
+    )
+
+
+def _code_of_one(fmt: str) -> int:
+    return int(np.flatnonzero(specification.values(fmt) == 1)[0])
+
+
+def _step_call(
+    config: ArrayConfig, a_format: int, b_format: int, a: int, b: int, start: np.float32 | int
+) -> Call:
+    """Return the call of one step on one element."""
+    operands = {
+        "a": np.array([[a]], dtype=np.uint8),
+        "b": np.array([[b]], dtype=np.uint8),
+        "c": np.array([[start]], dtype=np.float32),
+    }
+    arguments = {
+        "a_format": FORMATS[a_format],
+        "b_format": FORMATS[b_format],
+        "out_format": "fp32",
+        "rounding": "nearest",
+        "saturate": True,
+    }
+    state = Lfsr(config.lfsr_width).lanes(config.seed, config.cols)
+    return Call(config, "gemm", operands, arguments, state)
+
+
+def _step_unit(design: Design) -> Unit:
+    """Two decoders, a multiplier, and an adder as one module."""
+    operand, product_width = (Shape.cast(struct).width for struct in (Operand, Product))
+    text = f"""module {_STEP}(input [31:0] accumulator, input [7:0] a, input [7:0] b,
+    input a_format, input b_format, output [31:0] total, output [1:0] flags);
+  wire [{operand - 1}:0] left, right;
+  wire [{product_width - 1}:0] product;
+  {OperandDecoder.module_name} a_decoder(.code(a), .format(a_format), .operand(left));
+  {OperandDecoder.module_name} b_decoder(.code(b), .format(b_format), .operand(right));
+  {Multiplier.module_name} multiplier(.a(left), .b(right), .product(product));
+  {AccumulatorAdder.module_name} adder(.accumulator(accumulator), .product(product),
+    .total(total), .flags(flags));
+endmodule
+"""
+    inputs = {"accumulator": 32, "a": 8, "b": 8, "a_format": 1, "b_format": 1}
+    outputs = {"total": 32, "flags": 2}
+    return Unit({**design.modules, _STEP: text}, _STEP, inputs, outputs, clocked=False)
