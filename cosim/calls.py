@@ -106,6 +106,8 @@ class Mismatch:
         Names of the engines.
     notes : dict
         Where the call came from, such as a campaign's seed.
+    edited : dict of str to str
+        Text of the modules that were not as generated, so that the file is all that a replay needs.
     """
 
     call: Call
@@ -114,6 +116,7 @@ class Mismatch:
     expected_engine: str
     got_engine: str
     notes: dict = field(default_factory=dict)
+    edited: dict[str, str] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write a replay file (NumPy's .npz); it appears whole or not at all."""
@@ -125,6 +128,7 @@ class Mismatch:
             "expected_engine": self.expected_engine,
             "got_engine": self.got_engine,
             "notes": self.notes,
+            "edited": self.edited,
         }
         arrays: dict[str, Any] = {
             f"operand_{name}": array for name, array in self.call.operands.items()
@@ -166,7 +170,14 @@ class Mismatch:
                 for side in ("expected", "got")
             }
             engines = (header["expected_engine"], header["got_engine"])
-            return cls(call, outcomes["expected"], outcomes["got"], *engines, header["notes"])
+            return cls(
+                call,
+                outcomes["expected"],
+                outcomes["got"],
+                *engines,
+                header["notes"],
+                header.get("edited", {}),
+            )
         except InputError:
             raise
         except (OSError, ValueError, KeyError, TypeError) as error:

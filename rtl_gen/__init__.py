@@ -1,5 +1,5 @@
 """Configuration in, Verilog and its manifest out."""
 
-from rtl_gen.generate import Design, design, edited_files, generate, load, save
+from rtl_gen.generate import Design, design, edited_files, edited_modules, generate, load, save
 
-__all__ = ["Design", "design", "edited_files", "generate", "load", "save"]
+__all__ = ["Design", "design", "edited_files", "edited_modules", "generate", "load", "save"]

@@ -151,10 +151,17 @@ def load(folder: str | Path) -> Design:
 
 def edited_files(source: Design) -> list[str]:
     """Name the files whose text is no longer what the manifest's digest says."""
+    return [f"{name}.v" for name in edited_modules(source)]
+
+
+def edited_modules(source: Design) -> dict[str, str]:
+    """Return the text of each module that is no longer what the manifest's digest says."""
     digests = source.manifest["files"]
-    return [
-        file for file, digest in digests.items() if _digest(source.modules[file[:-2]]) != digest
-    ]
+    return {
+        file[:-2]: source.modules[file[:-2]]
+        for file, digest in digests.items()
+        if _digest(source.modules[file[:-2]]) != digest
+    }
 
 
 def _check_replaceable(folder: Path) -> None:

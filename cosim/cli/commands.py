@@ -5,6 +5,7 @@ from cosim.cli import (  # noqa: F401
     bench,
     compare,
     demo,
+    exhaust,
     generate,
     paper,
     prove,

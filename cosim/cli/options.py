@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pysim import ArrayConfig
+import rtl_gen
+from cosim.cli.app import console
+from pysim import ArrayConfig, InputError
 
 Rows = Annotated[int | None, typer.Option(help="Rows of the array, 1 to 64; 8 by default.")]
 Cols = Annotated[int | None, typer.Option(help="Columns of the array, 1 to 64; 8 by default.")]
@@ -21,3 +23,23 @@ def array_config(file: Path | None, rows: int | None, cols: int | None) -> Array
     """Build the configuration that the options ask for."""
     given = {name: value for name, value in (("rows", rows), ("cols", cols)) if value is not None}
     return ArrayConfig.from_toml(file, **given) if file else ArrayConfig.from_dict(given)
+
+
+def design_of(
+    folder: Path | None, file: Path | None, rows: int | None, cols: int | None
+) -> rtl_gen.Design:
+    """Read the Verilog of a folder, and say what was edited there; else generate it.
+
+    Raises
+    ------
+    InputError
+        If a folder is named and a configuration, too.
+    """
+    if folder is None:
+        return rtl_gen.design(array_config(file, rows, cols))
+    if (rows, cols, file) != (None, None, None):
+        raise InputError("--rtl says what the array is: leave out --rows, --cols, and --config")
+    design = rtl_gen.load(folder)
+    if edited := rtl_gen.edited_files(design):
+        console.print(f"edited since it was generated: {', '.join(edited)}")
+    return design

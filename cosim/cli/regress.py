@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 import rtl_gen
-from cosim.cli.app import Json, app, console, finish
-from cosim.cli.options import Cols, ConfigFile, Rows, array_config
+from cosim.cli.app import Json, app, finish
+from cosim.cli.options import Cols, ConfigFile, Rows, design_of
 from cosim.cli.progress import parts_bar
 from cosim.errors import CheckFailedError
-from pysim import InputError
 
 
 @app.command()
@@ -38,13 +37,8 @@ def regress(
     """Run the cocotb tests on the Verilog, against the golden engine, bit for bit."""
     from cosim.regression.runner import run_regression
 
-    if rtl is not None and (rows, cols, config) != (None, None, None):
-        raise InputError("--rtl says what the array is: leave out --rows, --cols, and --config")
     start = time.monotonic()
-    design = rtl_gen.load(rtl) if rtl else rtl_gen.design(array_config(config, rows, cols))
-    edited = rtl_gen.edited_files(design)
-    if edited:
-        console.print(f"edited since it was generated: {', '.join(edited)}")
+    design = design_of(rtl, config, rows, cols)
     with parts_bar() as bar:
         task = bar.add_task("generating", total=None)
 
@@ -66,7 +60,7 @@ def regress(
     goals = sum(len(counts) for counts in outcome.coverage.values())
     result = {
         "config": design.config.to_dict(),
-        "edited": edited,
+        "edited": rtl_gen.edited_files(design),
         "simulator": simulator,
         "seed": seed,
         "seconds": round(seconds, 2),

@@ -46,11 +46,14 @@ class Result:
         Cases tried.
     wrong : Wrong or None
         The first case that was wrong.
+    detail : object
+        What a picture can be made of, if anything.
     """
 
     name: str
     cases: int
     wrong: Wrong | None
+    detail: Any = None
 
 
 Part = tuple[int, Wrong | None]

@@ -153,5 +153,7 @@ def check_control(
         return Result("control", count, None)
     i, name = earliest
     should = taken[i + 1] if name == "command" else expected[name][i + 1]
-    sentence = f"in phase {phases[i + 1]} output {name} is {got[name][i + 1]:#x} instead of {should:#x}"
+    sentence = (
+        f"in phase {phases[i + 1]} output {name} is {got[name][i + 1]:#x} instead of {should:#x}"
+    )
     return Result("control", i + 1, Wrong(unit.name, sentence))

@@ -211,7 +211,7 @@ def check_column(
             value=x.view(np.uint32),
             accept=accept,
             mode=mode,
-            seed=seed,
+            seed=int(seed),
             load=load,
             load_state=load_state,
             rst=reset,

@@ -60,9 +60,10 @@ def check_multiplier(design: Design, progress: Progress = lambda done, total: No
                 for fmt, codes in ((a_format, a), (b_format, b))
             )
             got = unpack(Product, unit.run(a=left, b=right)["product"])
-            x, y = specification.values(FORMATS[a_format])[a], specification.values(
-                FORMATS[b_format]
-            )[b]
+            x, y = (
+                specification.values(FORMATS[a_format])[a],
+                specification.values(FORMATS[b_format])[b],
+            )
             expected, matters = _products(x, y)
             if (i := first(_differ(got, expected, matters))) is not None:
                 sentence = (
@@ -98,7 +99,9 @@ def check_adder(
         if i is None:
             return flat.size, None
         sentence = _say_step(flat[i], a[i], b[i], total[i], flags[i], got, i)
-        return i + 1, Wrong(unit.name, sentence, _step_call(design.config, *source(repeated[i]), flat[i]))
+        return i + 1, Wrong(
+            unit.name, sentence, _step_call(design.config, *source(repeated[i]), flat[i])
+        )
 
     cases, wrong = run_chunks(
         lambda: Unit.of_block(design, AccumulatorAdder()), chunks, check, progress
@@ -229,7 +232,8 @@ def accumulators_near(products: np.ndarray, count: int) -> np.ndarray:
     ----------
     products : numpy.ndarray of float32, shape [P]
     count : int
-        Accumulators for each product, taken evenly from this list if it is longer.
+        Accumulators for each product, at least 16: those around the product with the other sign,
+        and as many of the rest as fit, taken evenly.
 
     Returns
     -------
@@ -250,19 +254,21 @@ def accumulators_near(products: np.ndarray, count: int) -> np.ndarray:
         np.concatenate([part, part | 1 << 31], axis=-1)
         for part in (shifted, np.broadcast_to(everywhere, (len(products), everywhere.size)))
     ]
-    starts = np.concatenate([both[1], opposite, both[0]], axis=1)
-    if count < starts.shape[1]:
-        starts = starts[:, np.linspace(0, starts.shape[1] - 1, count).astype(np.int64)]
+    others = np.concatenate([both[1], both[0]], axis=1)
+    left = count - opposite.shape[1]
+    if left < others.shape[1]:
+        others = others[:, np.linspace(0, others.shape[1] - 1, left).astype(np.int64)]
+    starts = np.concatenate([opposite, others], axis=1)
     return starts.astype(np.uint32).view(np.float32)
 
 
 def pack(struct: type[data.Struct], fields: Mapping[str, np.ndarray]) -> np.ndarray:
     """Pack fields as the hardware's layout says; fields that are absent are zero."""
     layout = struct.as_shape()
-    return sum(
-        (np.asarray(value).astype(np.uint64) << np.uint64(layout[name].offset))
-        for name, value in fields.items()
-    )
+    words = np.zeros((), dtype=np.uint64)
+    for name, value in fields.items():
+        words = words | np.asarray(value).astype(np.uint64) << np.uint64(layout[name].offset)
+    return words
 
 
 def unpack(struct: type[data.Struct], words: np.ndarray) -> Fields:
@@ -347,16 +353,20 @@ def _differ(got: Fields, expected: Fields, matters: Fields) -> np.ndarray:
 def _say(fields: Fields, i: int) -> str:
     parts = ["-" if fields["sign"][i] else "+"]
     parts += [f"{name} {fields[name][i]}" for name in ("exponent", "significand")]
-    parts += [name for name in ("zero", "infinite", "nan", "invalid") if name in fields and fields[name][i]]
+    parts += [
+        name
+        for name in ("zero", "infinite", "nan", "invalid")
+        if name in fields and fields[name][i]
+    ]
     return " ".join(parts)
 
 
 def _say_step(start, a, b, total, flags, got, i) -> str:
-    value = np.uint64(got["total"][i]).astype(np.uint32)
+    found, expected = (np.uint64(bits).astype(np.uint32) for bits in (got["total"][i], total))
     return (
         f"{start!s} ({start.view(np.uint32):#010x}) + {a!s} x {b!s} gives "
-        f"{value.view(np.float32)!s} ({value:#010x}), flags {got['flags'][i]:02b}, instead of "
-        f"{np.uint64(total).astype(np.uint32).view(np.float32)!s} ({total:#010x}), flags {flags:02b}"
+        f"{found.view(np.float32)!s} ({found:#010x}), flags {got['flags'][i]:02b}, instead of "
+        f"{expected.view(np.float32)!s} ({expected:#010x}), flags {flags:02b}"
     )
 
 

@@ -11,6 +11,7 @@ from types import TracebackType
 import numpy as np
 from amaranth.lib import wiring
 
+from cosim.errors import CheckFailedError
 from cosim.rtl.verilator import build_library
 from hw.hierarchy import Block
 from rtl_gen import Design
@@ -19,6 +20,20 @@ from rtl_gen.emitter import block_ports
 WRAPPER = "fp8_unit_wrapper"
 WORD = 64
 _HOST = Path(__file__).with_name("vectors.cpp")
+
+
+_PORT = re.compile(r"\b(?:input|output)\s+(?:(?:wire|reg|logic)\s+)?(?:\[[^\]]*\]\s*)?(\w+)")
+
+
+class ChangedPortsError(CheckFailedError):
+    """A module has not the ports that it was generated with, so nobody knows how to drive it."""
+
+    def __init__(self, unit: str, ports: list[str]) -> None:
+        self.unit = unit
+        self.complaint = (
+            f"its ports were changed ({', '.join(ports)}), so it cannot be tried by itself"
+        )
+        super().__init__(f"{unit}: {self.complaint}")
 
 
 @dataclass(frozen=True)
@@ -79,7 +94,7 @@ class Unit:
 
     @classmethod
     def of_block(cls, design: Design, block: Block) -> "Unit":
-        """Take the module of a block from a design."""
+        """Take the module of a block from a design; ChangedPortsError if it no longer fits."""
         ports = block_ports(block)
         # Amaranth warns of blocks that nothing elaborates; this one only names its ports.
         block._MustUse__used = True  # pyright: ignore[reportAttributeAccessIssue]
@@ -87,7 +102,11 @@ class Unit:
             side: {name: len(value) for name, flow, value in ports if flow is side}
             for side in (wiring.In, wiring.Out)
         }
-        clocked = re.search(r"\binput clk\b", design.modules[block.module_name]) is not None
+        declared = set(_PORT.findall(design.modules[block.module_name]))
+        clocked = "clk" in declared
+        known = {name for name, _, _ in ports}
+        if changed := declared - {"clk", "rst"} ^ known:
+            raise ChangedPortsError(block.module_name, sorted(changed))
         inputs = {**sides[wiring.In], **({"rst": 1} if clocked else {})}
         return cls(design.modules, block.module_name, inputs, sides[wiring.Out], clocked)
 
@@ -114,8 +133,7 @@ class Unit:
             raise RuntimeError("this unit is closed")
         self._library.unit_run(self._unit, words.ctypes.data, found.ctypes.data, count)
         return {
-            name: found[:, place.word] >> np.uint64(place.shift)
-            & np.uint64((1 << place.width) - 1)
+            name: found[:, place.word] >> np.uint64(place.shift) & np.uint64((1 << place.width) - 1)
             for name, place in self._outputs.items()
         }
 

@@ -27,7 +27,7 @@ def check_probability(
 ) -> Result:
     """Count, of all draws of r bits, those that round a number up: floor(f * 2**r) of 2**r.
 
-    The design's own converter is tried with its own r, for 64 fractions if r is beyond `MOST_BITS`;
+    The design's own converter is tried with its own r, for 16 fractions if r is beyond `MOST_BITS`;
     for the other sizes converters are generated. Each fraction comes alone and with half of its
     last place beyond, which must not count; above a normal and above a subnormal number.
     """
@@ -57,7 +57,7 @@ def _count(design: Design, bits: int) -> Part:
     scale = 1 << bits
     fractions = np.arange(scale)
     if bits > MOST_BITS:
-        fractions = np.unique(np.linspace(0, scale - 1, 64).astype(np.int64))
+        fractions = np.unique(np.linspace(0, scale - 1, 16).astype(np.int64))
     parts = max(1, fractions.size * scale // _CHUNK)
     chunks = list(
         product(TARGETS, ("normal", "subnormal"), (0, 0.5), np.array_split(fractions, parts))
@@ -88,6 +88,8 @@ def _count(design: Design, bits: int) -> Part:
         )
         told = np.where(np.arange(scale) + counts[i] >= scale, 1, 0) != up[i]
         draw = int(np.argmax(told))
-        return got.size, Wrong(unit.name, sentence, conversion_call(design.config, x[i], mode, draw))
+        return got.size, Wrong(
+            unit.name, sentence, conversion_call(design.config, x[i], mode, draw)
+        )
 
     return run_chunks(lambda: Unit.of_block(design, Converter(bits)), chunks, check)

@@ -73,12 +73,18 @@ class Correlations:
 
 def check_randomness(
     design: Design, draws: int = 1 << 19, progress: Progress = lambda done, total: None
-) -> tuple[Result, Correlations | None]:
-    """Let the design's lanes draw, and correlate; a lane below `NARROWEST` is left alone."""
+) -> Result:
+    """Let the design's lanes draw, and correlate; a lane below `NARROWEST` is left alone.
+
+    Returns
+    -------
+    Result
+        With `Correlations` as its detail.
+    """
     config = design.config
     width, bits = config.lfsr_width, config.random_bits
     if width < NARROWEST:
-        return Result("randomness", 0, None), None
+        return Result("randomness", 0, None)
     lanes = min(LANES, config.cols)
     # A short register must not come round: its draws would meet themselves.
     draws = min(draws, ((1 << width) - 1) // bits // lanes)
@@ -99,7 +105,7 @@ def check_randomness(
             f"deviations of random draws; {found.threshold:.1f} are allowed"
         )
         wrong = Wrong(f"fp8_lfsr_{width}x{bits}", sentence)
-    return Result("randomness", drawn.size, wrong), found
+    return Result("randomness", drawn.size, wrong, found)
 
 
 def correlate(drawn: np.ndarray, bits: int) -> Correlations:

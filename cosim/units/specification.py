@@ -55,8 +55,10 @@ class Converted:
 
     def flag_bits(self) -> np.ndarray:
         """Flags as the hardware packs them: invalid, overflow, underflow, inexact from bit 0."""
-        flags = (self.overflow, self.underflow, self.inexact)
-        return sum(flag.astype(np.uint64) << np.uint64(i + 1) for i, flag in enumerate(flags))
+        bits = np.zeros(self.codes.shape, dtype=np.uint64)
+        for i, flag in enumerate((self.overflow, self.underflow, self.inexact)):
+            bits |= flag.astype(np.uint64) << np.uint64(i + 1)
+        return bits
 
 
 @cache
@@ -137,7 +139,7 @@ def canonical_bits(x: np.ndarray) -> np.ndarray:
 
 
 def step(
-    accumulator: np.ndarray, a: np.ndarray, b: np.ndarray
+    accumulator: np.ndarray, a: np.ndarray | np.float32, b: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Add a product to an accumulator: the bits of the sum, whether invalid, whether inexact.
 
