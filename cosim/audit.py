@@ -11,7 +11,7 @@ import numpy as np
 
 from cosim.calls import Call, Mismatch, Outcome
 from cosim.errors import CheckFailedError
-from cosim.rtl import RtlEngine
+from cosim.rtl import DEFAULT_SIMULATOR, RtlEngine
 from pysim import ArrayConfig, GemmResult, InputError
 from pysim.engine import GemmRequest, QuantizeRequest
 from pysim.fast import FastEngine
@@ -67,6 +67,8 @@ class AuditEngine(FastEngine):
         Where a replay file is written to.
     design : rtl_gen.Design, optional
         Verilog to check against, perhaps edited; generated from `config` by default.
+    simulator : str, optional
+        Of the Verilog: ``"vector"`` or ``"verilator"``.
 
     Raises
     ------
@@ -89,6 +91,7 @@ class AuditEngine(FastEngine):
         budget: float | None = None,
         folder: Path | str = ".",
         design: Design | None = None,
+        simulator: str = DEFAULT_SIMULATOR,
     ) -> None:
         super().__init__(config)
         if not 0 < rate <= 1:
@@ -104,7 +107,7 @@ class AuditEngine(FastEngine):
         self._report = AuditReport()
         self._until_next = self._draw_gap()
         self._failure: Exception | None = None
-        self._verilog = RtlEngine(config, design=design)
+        self._verilog = RtlEngine(config, design=design, simulator=simulator)
         self._waiting: queue.Queue[tuple[Call, Outcome] | None] = queue.Queue(MOST_WAITING)
         self._auditor = threading.Thread(target=self._audit, name="audit", daemon=True)
         self._auditor.start()

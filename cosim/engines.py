@@ -5,7 +5,7 @@ from typing import Any
 from pysim import ArrayConfig, Engine, GoldenEngine, InputError
 
 ENGINES = ("golden", "fast", "gpu", "rtl", "audit")
-SIMULATORS = ("verilator",)
+SIMULATORS = ("verilator", "vector")
 WITH_SIMULATOR = ("rtl", "audit")
 
 
@@ -28,7 +28,8 @@ def open_engine(
     config : ArrayConfig, optional
         The array; 8 x 8 by default.
     simulator : str, optional
-        For `rtl` and `audit` only: ``"verilator"``.
+        For `rtl` and `audit` only: ``"verilator"``, the reference, or ``"vector"``, which computes
+        identical instances as SIMD lanes.
     **settings
         For `audit` only: `rate`, `seed`, `budget`, and `folder` (see `cosim.audit.AuditEngine`).
 
@@ -58,10 +59,12 @@ def open_engine(
         from cosim.gpu import GpuEngine
 
         return GpuEngine(config)
+    if simulator is not None:
+        settings["simulator"] = simulator
     if name == "audit":
         from cosim.audit import AuditEngine
 
         return AuditEngine(config, **settings)
     from cosim.rtl import RtlEngine
 
-    return RtlEngine(config)
+    return RtlEngine(config, **settings)

@@ -7,11 +7,16 @@ import numpy as np
 
 import rtl_gen
 from cosim.errors import CheckFailedError
-from cosim.rtl.verilator import build_model
-from pysim import ArrayConfig, Engine, Flags, GemmResult
+from cosim.rtl import vector, verilator
+from pysim import ArrayConfig, Engine, Flags, GemmResult, InputError
 from pysim.convert import ROUNDINGS, Rounding, code_dtype
 from pysim.engine import GemmRequest, QuantizeRequest
 from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS, FloatFormat
+
+SIMULATORS = {"verilator": verilator.build_model, "vector": vector.build_model}
+"""Functions that turn a design into a shared library, by the simulator's name."""
+
+DEFAULT_SIMULATOR = "verilator"
 
 _FAULTS = {
     1: "stopped answering",
@@ -35,24 +40,39 @@ class RtlEngine(Engine):
         The array; left out if `design` is given.
     design : rtl_gen.Design, optional
         Verilog generated (and perhaps edited) earlier; generated from `config` by default.
+    simulator : str, optional
+        ``"vector"`` or ``"verilator"``.
 
     Raises
     ------
+    InputError
+        If there is no such simulator, or the vector simulator does not support the Verilog.
     MissingToolError
-        If Verilator or a C++ compiler is missing.
+        If a tool of the simulator or a C++ compiler is missing.
     CheckFailedError
-        If Verilator refuses the Verilog. From a call: if the Verilog stops answering.
+        If the Verilog is refused. From a call: if the Verilog stops answering.
+
+    Attributes
+    ----------
+    simulator : str
     """
 
     name = "rtl"
-    simulator = "verilator"
 
     def __init__(
-        self, config: ArrayConfig | None = None, *, design: rtl_gen.Design | None = None
+        self,
+        config: ArrayConfig | None = None,
+        *,
+        design: rtl_gen.Design | None = None,
+        simulator: str = DEFAULT_SIMULATOR,
     ) -> None:
+        if simulator not in SIMULATORS:
+            allowed = ", ".join(SIMULATORS)
+            raise InputError(f"unknown simulator {simulator!r}: allowed are {allowed}")
+        self.simulator = simulator
         design = design or rtl_gen.design(config or ArrayConfig())
         super().__init__(design.config)
-        self._library = _load(str(build_model(design)))
+        self._library = _load(str(SIMULATORS[simulator](design)))
         self._array: int | None = self._library.array_open()
 
     def close(self) -> None:

@@ -1,16 +1,17 @@
 // The host of the simulated array: whole GEMMs in, clocked, skewless streams to the Verilog, whole
 // results out. The streams never stall, so the cycles counted are those of the cycle model.
+//
+// "simulation.h" comes from the simulator. Its `Simulation` has a member for each port, `settle`,
+// to be called when inputs have changed, and `tick`, the clock's rising edge.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <vector>
 
-#include "Model.h"
 #include "layout.h"
-#include "verilated.h"
-
-double sc_time_stamp() { return 0; }
+#include "simulation.h"
 
 namespace {
 
@@ -61,16 +62,12 @@ struct Tile {
 
 class Array {
   public:
-    Array() : context(std::make_unique<VerilatedContext>()) {
-        context->threads(1);
-        top = std::make_unique<Model>(context.get(), "array");
+    Array() : top(std::make_unique<Simulation>()) {
         top->rst = 1;
         clock();
         clock();
         top->rst = 0;
     }
-
-    ~Array() { top->final(); }
 
     Status run(const std::vector<Tile>& tiles, uint64_t* cycles, uint32_t* flags) {
         size_t feeding = 0, draining = 0;
@@ -94,8 +91,7 @@ class Array {
             if (top->c_valid)
                 put(top->c_payload, tile->c + c_rows * tile->stride, 4 * tile->command.cols);
 
-            top->clk = 0;
-            top->eval();
+            top->settle();
             const bool command_taken = top->commands_valid && top->commands_ready;
             const bool operands_taken = has_operands && top->a_ready && top->b_ready;
             const bool c_taken = top->c_valid && top->c_ready;
@@ -111,8 +107,7 @@ class Array {
                     ++draining;
                 }
             }
-            top->clk = 1;
-            top->eval();
+            top->tick();
             ++*cycles;
 
             commanded |= command_taken;
@@ -127,6 +122,7 @@ class Array {
             idle = progress ? 0 : idle + 1;
             if (idle > PATIENCE) return HUNG;
         }
+        top->settle();
         *flags = top->flags;
         top->clear_flags = 1;
         clock();
@@ -137,7 +133,7 @@ class Array {
     void read_state(uint64_t* states) {
         for (int lane = 0; lane < COLS; ++lane) {
             top->lfsr_lane = lane;
-            top->eval();
+            top->settle();
             states[lane] = top->lfsr_state;
         }
     }
@@ -154,10 +150,8 @@ class Array {
 
   private:
     void clock() {
-        top->clk = 0;
-        top->eval();
-        top->clk = 1;
-        top->eval();
+        top->settle();
+        top->tick();
     }
 
     bool last_of_packet() const {
@@ -167,8 +161,7 @@ class Array {
         return bytes[bit / 8] >> bit % 8 & 1;
     }
 
-    std::unique_ptr<VerilatedContext> context;
-    std::unique_ptr<Model> top;
+    std::unique_ptr<Simulation> top;
 };
 
 // Column k of the tile's rows of A, for each k, padded with zero codes.

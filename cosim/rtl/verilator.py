@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cosim.errors import CheckFailedError, MissingToolError
+from cosim.rtl.host import HOST, layout_header
 from pysim.native import cached, run_all, tool_version
 from rtl_gen import Design
 
@@ -18,7 +19,7 @@ OLDEST_VERSION = (5, 36)
 """What cocotb asks for."""
 
 _RUNTIME = ("verilated", "verilated_threads")
-HOST = Path(__file__).with_name("host.cpp")
+ADAPTOR = Path(__file__).with_name("verilated")
 _COMPILER = "g++"
 _COMPILER_FLAGS = ["-std=c++20", "-fPIC", "-march=native", "-DVERILATOR=1"]
 _VERILATOR_FLAGS = [
@@ -110,7 +111,7 @@ def build_library(
     top : str
         The module that becomes the C++ class ``Model``.
     host : Path
-        C++ that includes ``Model.h``, and ``layout.h`` if it likes.
+        C++ that includes ``Model.h`` or ``simulation.h``, and ``layout.h`` if it likes.
     layout : str
         Text of ``layout.h``.
     small : bool
@@ -148,25 +149,13 @@ def build_library(
         *_VERILATOR_FLAGS,
         *_COMPILER_FLAGS,
         host.read_text(),
+        (ADAPTOR / "simulation.h").read_text(),
         layout,
         top,
         str(small),
         *(part for item in sorted(modules.items()) for part in item),
     ]
     return cached(name, key, make) / "model.so"
-
-
-def layout_header(design: Design) -> str:
-    """C++ constants of the design: its sides, and where the fields of a command lie."""
-    config = design.config
-    lines = [
-        "#pragma once",
-        f"constexpr int ROWS = {config.rows};",
-        f"constexpr int COLS = {config.cols};",
-    ]
-    for name, field in design.manifest["command_fields"].items():
-        lines.append(f"constexpr int {name.upper()}_OFFSET = {field['offset']};")
-    return "\n".join(lines) + "\n"
 
 
 def _compile(folder: Path, verilator: Verilator, host: Path, small: bool) -> None:
@@ -207,7 +196,7 @@ def _runtime_object(verilator: Verilator) -> Path:
 
 def _compile_command(verilator: Verilator, source: Path, target: Path, folder: Path) -> list[str]:
     include = verilator.root / "include"
-    includes = [f"-I{path}" for path in (folder, include, include / "vltstd")]
+    includes = [f"-I{path}" for path in (folder, ADAPTOR, include, include / "vltstd")]
     # Verilator marks what runs once; a compiler spends most of its time on it if allowed to.
     level = "-O0" if source.stem.endswith("__Slow") else "-O1" if "Model" in source.stem else "-O2"
     return [

@@ -8,6 +8,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import rtl_gen
 from cosim import open_engine
 from cosim.calls import Mismatch
 from cosim.campaign import configurations, run_campaign
+from cosim.engines import SIMULATORS
 from cosim.errors import CheckFailedError, MissingToolError
 from cosim.rtl import RtlEngine, verilator
 from pysim import ArrayConfig, GoldenEngine, InputError
@@ -24,9 +26,17 @@ from pysim import ArrayConfig, GoldenEngine, InputError
 SMALL = ArrayConfig(2, 3)
 
 
-def test_equals_golden(tmp_path):
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_equals_golden(tmp_path, simulator):
     configs = configurations([(1, 1), (2, 3), (4, 4)])
-    tally = run_campaign(RtlEngine, GoldenEngine, configs, count=240, seed=1, folder=tmp_path)
+    tally = run_campaign(
+        partial(RtlEngine, simulator=simulator),
+        GoldenEngine,
+        configs,
+        count=240,
+        seed=1,
+        folder=tmp_path,
+    )
     assert tally.gemms == 240
     assert tally.conversions == 60
 
@@ -86,11 +96,12 @@ def edited(prefix, pattern, text):
     return replace(design, modules={**design.modules, name: module})
 
 
-def test_edited_verilog_is_what_runs(tmp_path):
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_edited_verilog_is_what_runs(tmp_path, simulator):
     design = edited("fp8_multiplier", "8'h62", "8'h63")
     with pytest.raises(CheckFailedError, match=r"golden and rtl differ in.*recorded in") as caught:
         run_campaign(
-            lambda config: RtlEngine(design=design),
+            lambda config: RtlEngine(design=design, simulator=simulator),
             GoldenEngine,
             [SMALL],
             count=50,
@@ -101,26 +112,28 @@ def test_edited_verilog_is_what_runs(tmp_path):
     assert str(path) in str(caught.value)
     mismatch = Mismatch.load(path)
     assert mismatch.call.run(GoldenEngine(SMALL)).differences(mismatch.expected) == []
-    with RtlEngine(design=design) as faulty:
+    with RtlEngine(design=design, simulator=simulator) as faulty:
         assert mismatch.call.run(faulty).differences(mismatch.got) == []
     assert mismatch.expected.differences(mismatch.got)
 
 
-def test_verilog_that_does_not_answer():
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_verilog_that_does_not_answer(simulator):
     design = edited(
         "fp8_tile_control", r"assign commands_ready = [^;]+;", "assign commands_ready = 0;"
     )
     with (
-        RtlEngine(design=design) as engine,
+        RtlEngine(design=design, simulator=simulator) as engine,
         pytest.raises(CheckFailedError, match="stopped answering"),
     ):
         engine.quantize(np.ones(1, dtype=np.float32), "e5m2")
 
 
-def test_verilog_that_does_not_compile():
+@pytest.mark.parametrize(("simulator", "tool"), [("verilator", "Verilator"), ("vector", "Yosys")])
+def test_verilog_that_does_not_compile(simulator, tool):
     design = edited("fp8_multiplier", "endmodule", "assign = ;\nendmodule")
-    with pytest.raises(CheckFailedError, match="Verilator refuses the Verilog"):
-        RtlEngine(design=design)
+    with pytest.raises(CheckFailedError, match=f"{tool} refuses the Verilog"):
+        RtlEngine(design=design, simulator=simulator)
 
 
 BUILD = """

@@ -1,0 +1,100 @@
+// Words and truths of many lanes at once, by the vector extensions of GCC and Clang. A truth is a
+// mask register where the processor has these (AVX-512), else a word of all zeros or all ones.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__)
+#include <immintrin.h>
+#define LANES_MASKED 1
+#endif
+
+namespace lanes {
+
+#if LANES_MASKED
+constexpr int WIDTH = 16;
+#elif defined(__AVX2__)
+constexpr int WIDTH = 8;
+#else
+constexpr int WIDTH = 4;
+#endif
+
+typedef uint32_t Word __attribute__((vector_size(4 * WIDTH)));
+
+inline Word splat(uint32_t value) { return Word{} + value; }
+
+template <typename Stored>
+inline Word load(const Stored* lane) {
+    typedef Stored Narrow __attribute__((vector_size(sizeof(Stored) * WIDTH)));
+    Narrow narrow;
+    std::memcpy(&narrow, lane, sizeof narrow);
+    return __builtin_convertvector(narrow, Word);
+}
+
+template <typename Stored>
+inline void store(Stored* lane, Word word) {
+    typedef Stored Narrow __attribute__((vector_size(sizeof(Stored) * WIDTH)));
+    const Narrow narrow = __builtin_convertvector(word, Narrow);
+    std::memcpy(lane, &narrow, sizeof narrow);
+}
+
+#if LANES_MASKED
+
+typedef __mmask16 Truth;
+
+inline Truth truth(bool value) { return value ? 0xFFFF : 0; }
+inline Truth test(Word a, uint32_t bits) {
+    return _mm512_test_epi32_mask((__m512i)a, _mm512_set1_epi32(bits));
+}
+inline Truth equal(Word a, Word b) { return _mm512_cmpeq_epu32_mask((__m512i)a, (__m512i)b); }
+inline Truth less(Word a, Word b) { return _mm512_cmplt_epu32_mask((__m512i)a, (__m512i)b); }
+inline Truth both(Truth a, Truth b) { return _kand_mask16(a, b); }
+inline Truth either(Truth a, Truth b) { return _kor_mask16(a, b); }
+inline Truth differ(Truth a, Truth b) { return _kxor_mask16(a, b); }
+inline Truth inverse(Truth a) { return _knot_mask16(a); }
+inline Word choose(Truth t, Word a, Word b) {
+    return (Word)_mm512_mask_blend_epi32(t, (__m512i)a, (__m512i)b);
+}
+inline Word keep(Truth t, Word a) { return (Word)_mm512_maskz_mov_epi32(t, (__m512i)a); }
+inline Word bits(Truth t, uint32_t set) {
+    return (Word)_mm512_maskz_mov_epi32(t, _mm512_set1_epi32(set));
+}
+inline Word with(Word a, Truth t, uint32_t set) {
+    return (Word)_mm512_mask_or_epi32((__m512i)a, t, (__m512i)a, _mm512_set1_epi32(set));
+}
+inline Word plus(Word a, Truth t) {
+    return (Word)_mm512_mask_add_epi32((__m512i)a, t, (__m512i)a, _mm512_set1_epi32(1));
+}
+
+#else
+
+typedef int32_t Truth __attribute__((vector_size(4 * WIDTH)));
+
+inline Truth truth(bool value) { return Truth{} - int32_t(value); }
+inline Truth test(Word a, uint32_t bits) { return (a & bits) != 0; }
+inline Truth equal(Word a, Word b) { return a == b; }
+inline Truth less(Word a, Word b) { return a < b; }
+inline Truth both(Truth a, Truth b) { return a & b; }
+inline Truth either(Truth a, Truth b) { return a | b; }
+inline Truth differ(Truth a, Truth b) { return a ^ b; }
+inline Truth inverse(Truth a) { return ~a; }
+inline Word choose(Truth t, Word a, Word b) { return ((Word)t & b) | (~(Word)t & a); }
+inline Word keep(Truth t, Word a) { return (Word)t & a; }
+inline Word bits(Truth t, uint32_t set) { return (Word)t & set; }
+inline Word with(Word a, Truth t, uint32_t set) { return a | ((Word)t & set); }
+inline Word plus(Word a, Truth t) { return a - (Word)t; }
+
+#endif
+
+inline Truth parity(Word a) {
+    a ^= a >> 16;
+    a ^= a >> 8;
+    a ^= a >> 4;
+    a ^= a >> 2;
+    a ^= a >> 1;
+    return test(a, 1);
+}
+
+}  // namespace lanes
