@@ -22,6 +22,12 @@ _RUNTIME = ("verilated", "verilated_threads")
 ADAPTOR = Path(__file__).with_name("verilated")
 _COMPILER = "g++"
 _COMPILER_FLAGS = ["-std=c++20", "-fPIC", "-march=native", "-DVERILATOR=1"]
+# Passes that take a third of the time on functions as long as Verilator's, and gain nothing there.
+_HOT = ["-O1", "-fno-tree-fre", "-fno-tree-dse", "-fno-tree-sink", "-fno-dse"]
+# Verilator marks what runs once, and that is half of the text.
+_COLD = ["-O0"]
+_PRECOMPILED = "Model__pch.h"
+"""What Verilator's sources include first; it takes longer to read than most of them to compile."""
 _VERILATOR_FLAGS = [
     "--cc",
     "-O3",
@@ -98,6 +104,7 @@ def build_library(
     host: Path,
     layout: str = "",
     *,
+    controls: str = "",
     small: bool = False,
 ) -> Path:
     """Return a shared library of Verilog and the C++ that drives it, from the cache or built.
@@ -114,6 +121,8 @@ def build_library(
         C++ that includes ``Model.h`` or ``simulation.h``, and ``layout.h`` if it likes.
     layout : str
         Text of ``layout.h``.
+    controls : str
+        Lines of a Verilator configuration file.
     small : bool
         Compile everything at once: reading Verilator's headers takes longer than a small model.
 
@@ -126,10 +135,13 @@ def build_library(
     """
     verilator = find_verilator()
     compiler = tool_version(_COMPILER)
+    sources = {f"{module}.v": text for module, text in modules.items()}
+    if controls:
+        sources["controls.vlt"] = f"`verilator_config\n{controls}\n"
 
     def make(folder: Path) -> None:
-        for module, text in modules.items():
-            (folder / f"{module}.v").write_text(text)
+        for file, text in sources.items():
+            (folder / file).write_text(text)
         (folder / "layout.h").write_text(layout)
         result = verilator.run(
             *_VERILATOR_FLAGS,
@@ -137,7 +149,7 @@ def build_library(
             top,
             "-Mdir",
             str(folder),
-            *(str(folder / f"{module}.v") for module in modules),
+            *(str(folder / file) for file in sources),
         )
         if result.returncode != 0:
             raise CheckFailedError(f"Verilator refuses the Verilog:\n{result.stderr.strip()}")
@@ -148,34 +160,65 @@ def build_library(
         compiler,
         *_VERILATOR_FLAGS,
         *_COMPILER_FLAGS,
+        *_HOT,
         host.read_text(),
         (ADAPTOR / "simulation.h").read_text(),
         layout,
         top,
         str(small),
-        *(part for item in sorted(modules.items()) for part in item),
+        *(part for item in sorted(sources.items()) for part in item),
     ]
     return cached(name, key, make) / "model.so"
 
 
 def _compile(folder: Path, verilator: Verilator, host: Path, small: bool) -> None:
-    objects = [_runtime_object(verilator)]
     sources = [*sorted(folder.glob("Model*.cpp")), host]
     if small:
         everything = folder / "everything.cpp"
         everything.write_text("".join(f'#include "{source}"\n' for source in sources))
-        sources = [everything]
-    commands = []
-    for source in sources:
-        target = folder / f"{source.stem}.o"
-        commands.append(_compile_command(verilator, source, target, folder))
-        objects.append(target)
+        commands = [_compile_command(verilator, folder, ["-O2"], everything)]
+    else:
+        _precompile(folder, verilator)
+        # What takes longest comes first, so that no core is left with it in the end.
+        sources.sort(key=lambda source: (_is_cold(source), -source.stat().st_size))
+        commands = [
+            _compile_command(
+                verilator,
+                folder,
+                [*(_COLD if _is_cold(source) else _HOT), "-include", _PRECOMPILED],
+                source,
+            )
+            for source in sources
+        ]
     run_all(commands)
     library = folder / "model.so"
+    objects = [_runtime_object(verilator), *sorted(folder.glob("*.o"))]
     run_all([[_COMPILER, "-shared", "-pthread", *map(str, objects), "-o", str(library)]])
     for file in folder.iterdir():
-        if file != library:
+        if file.is_dir():
+            shutil.rmtree(file)
+        elif file != library:
             file.unlink()
+
+
+def _precompile(folder: Path, verilator: Verilator) -> None:
+    """Compile the headers, for either level; the compiler looks for them in this folder."""
+    precompiled = folder / f"{_PRECOMPILED}.gch"
+    precompiled.mkdir()
+    run_all(
+        _compile_command(
+            verilator,
+            folder,
+            [*level, "-x", "c++-header"],
+            folder / _PRECOMPILED,
+            precompiled / level[0],
+        )
+        for level in (_HOT, _COLD)
+    )
+
+
+def _is_cold(source: Path) -> bool:
+    return source.stem.endswith("__Slow")
 
 
 def _runtime_object(verilator: Verilator) -> Path:
@@ -184,23 +227,21 @@ def _runtime_object(verilator: Verilator) -> Path:
 
     def make(folder: Path) -> None:
         objects = [folder / f"{source.stem}.o" for source in sources]
-        run_all(
-            _compile_command(verilator, source, target, folder)
-            for source, target in zip(sources, objects, strict=True)
-        )
+        run_all(_compile_command(verilator, folder, ["-O2"], source) for source in sources)
         run_all([[_COMPILER, "-r", *map(str, objects), "-o", str(folder / "runtime.o")]])
 
     key = [verilator.version, tool_version(_COMPILER), *_COMPILER_FLAGS]
     return cached("verilated", key, make) / "runtime.o"
 
 
-def _compile_command(verilator: Verilator, source: Path, target: Path, folder: Path) -> list[str]:
+def _compile_command(
+    verilator: Verilator, folder: Path, options: list[str], source: Path, target: Path | None = None
+) -> list[str]:
     include = verilator.root / "include"
     includes = [f"-I{path}" for path in (folder, ADAPTOR, include, include / "vltstd")]
-    # Verilator marks what runs once; a compiler spends most of its time on it if allowed to.
-    level = "-O0" if source.stem.endswith("__Slow") else "-O1" if "Model" in source.stem else "-O2"
+    target = target or folder / f"{source.stem}.o"
     return [
-        *(_COMPILER, *_COMPILER_FLAGS, level, *includes),
+        *(_COMPILER, *_COMPILER_FLAGS, *options, *includes),
         *("-c", str(source), "-o", str(target)),
     ]
 
