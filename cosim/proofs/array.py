@@ -241,7 +241,8 @@ def _flags(netlist: Netlist, config: ArrayConfig, fields: dict) -> Problem:
         )
         of_steps = smt.choose(collects, raised, smt.const(0, 4))
         flags = f"(bvor (bvor {flags} {unit.wire(f'column_{j}.flags')}) {of_steps})"
-    return same_wires(unit, {"the flags": (unit.wire("flags", 1), flags)}, [_no_reset(unit)])
+    flags = smt.choose(unit.wire("rst"), smt.const(0, 4), flags)
+    return same_wires(unit, {"the flags": (unit.wire("flags", 1), flags)})
 
 
 def _stable(netlist: Netlist, config: ArrayConfig, fields: dict) -> Problem:

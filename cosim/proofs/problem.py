@@ -1,10 +1,7 @@
 """What a solver is asked: whether goals follow from assumptions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-Printer = Callable[[str], str]
-"""Makes of a value, as the solver writes it, what people read."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +52,45 @@ class Facts:
     """
 
     goals: Mapping[str, bool]
+
+
+@dataclass(frozen=True)
+class Search:
+    """Goals of each clock of a run from reset.
+
+    Attributes
+    ----------
+    text : str
+        SMT-LIB: declarations, definitions, and assumptions.
+    goals : list of dict of str to str
+        For each clock, terms that must hold, by what they say.
+    shown : list of dict of str to Shown
+        For each clock, what a counterexample tells; the labels are the same in each.
+    """
+
+    text: str
+    goals: list[dict[str, str]]
+    shown: list[dict[str, Shown]]
+
+
+@dataclass(frozen=True)
+class Induction:
+    """Goals of every clock of every run from reset.
+
+    Attributes
+    ----------
+    start : Problem
+        The invariant after reset.
+    step : Problem
+        Goals in a clock that begins with the invariant, and the invariant after it.
+    search : Search
+        Goals in each of the first clocks after reset; decided only if `step` is refuted.
+    """
+
+    start: Problem
+    step: Problem
+    search: Search
+
+
+Task = Problem | Facts | Induction
+"""What a part of a statement may be."""

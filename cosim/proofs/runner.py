@@ -8,9 +8,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
 from cosim.errors import CheckFailedError
-from cosim.proofs import array, column, converter, element, lfsr, mac, wiring
+from cosim.proofs import array, column, control, converter, element, flight, lfsr, mac, wiring
 from cosim.proofs.netlist import Reader, instantiated
-from cosim.proofs.problem import Facts, Problem
+from cosim.proofs.problem import Task
 from cosim.proofs.solver import Answer, Outcome, decide
 from cosim.proofs.statement import Statement
 from pysim import InputError
@@ -69,7 +69,9 @@ def statements(design: Design) -> list[Statement]:
         *lfsr.statements(config),
         *column.statements(config),
         *wiring.statements(config),
+        *control.statements(design),
         *array.statements(design),
+        *flight.statements(design),
     ]
 
 
@@ -220,7 +222,7 @@ def _verdicts(
                 future.cancel()
 
 
-def _problems(reader: Reader, statement: Statement) -> Mapping[str, Problem | Facts] | Answer:
+def _problems(reader: Reader, statement: Statement) -> Mapping[str, Task] | Answer:
     netlists = [reader.read(view.module, view.open_modules) for view in statement.views]
     try:
         return statement.problems(*netlists)
@@ -229,14 +231,14 @@ def _problems(reader: Reader, statement: Statement) -> Mapping[str, Problem | Fa
 
 
 def _decided(
-    statement: Statement, problems: Mapping[str, Problem | Facts] | Answer, timeout: float
+    statement: Statement, problems: Mapping[str, Task] | Answer, timeout: float
 ) -> Verdict:
     if isinstance(problems, Answer):
         return _verdict(statement, problems, 0.0)
     return _verdict(statement, *_decide(problems, timeout))
 
 
-def _decide(problems: Mapping[str, Problem | Facts], timeout: float) -> tuple[Answer, float]:
+def _decide(problems: Mapping[str, Task], timeout: float) -> tuple[Answer, float]:
     """Decide the parts of a statement up to the first that is not proved."""
     start = time.monotonic()
     answer = Answer(Outcome.PROVED)

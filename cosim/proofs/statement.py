@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from cosim.proofs.problem import Facts, Problem
+from cosim.proofs.problem import Task
 
 
 @dataclass(frozen=True)
@@ -45,5 +45,5 @@ class Statement:
     module: str
     says: str
     views: tuple[View, ...]
-    problems: Callable[..., Mapping[str, Problem | Facts]]
+    problems: Callable[..., Mapping[str, Task]]
     short: bool = True
