@@ -17,6 +17,7 @@ test-long: $(VENV)/installed
 	$(BIN)/fp8cosim compare --engine fast --against golden --count 10000
 	$(BIN)/fp8cosim compare --engine fast --against rtl --count 1000
 	$(BIN)/fp8cosim exhaust
+	$(BIN)/fp8cosim prove
 	FP8COSIM_KILLS=20 $(BIN)/pytest tests/cosim/training/test_kills.py
 
 lint: $(VENV)/installed

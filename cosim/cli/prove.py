@@ -12,7 +12,15 @@ from cosim.cli.app import Json, app, console, finish
 from cosim.cli.options import Cols, ConfigFile, Rows, array_config
 from cosim.cli.progress import parts_bar
 from cosim.errors import CheckFailedError
-from cosim.proofs import TIMEOUT, Outcome, Verdict, faulty_modules, select, statements
+from cosim.proofs import (
+    TIMEOUT,
+    Outcome,
+    Verdict,
+    faulty_modules,
+    select,
+    statements,
+    write_problems,
+)
 from cosim.proofs import prove as prove_statements
 from pysim import InputError
 
@@ -39,6 +47,15 @@ def prove(
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds for the solver, for each part of a statement.")
     ] = TIMEOUT,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Write what the solver is asked as SMT-LIB files, one a part of a statement.",
+            metavar="DIR",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Prove statements about the Verilog, for all inputs; a solver decides each."""
@@ -50,6 +67,9 @@ def prove(
     if edited:
         console.print(f"edited since it was generated: {', '.join(edited)}")
     chosen = select(statements(design), expression, short=short)
+    if output is not None:
+        files = write_problems(design, chosen, output)
+        console.print(f"{len(files)} problems written to {output}")
     with parts_bar() as bar:
         task = bar.add_task("reading", total=len(chosen))
 

@@ -1,5 +1,6 @@
 """Formal proofs on the Verilog: Yosys reads it, Bitwuzla decides."""
 
+from cosim.proofs.export import write_problems
 from cosim.proofs.runner import (
     TIMEOUT,
     Verdict,
@@ -22,4 +23,5 @@ __all__ = [
     "select",
     "statements",
     "statements_for",
+    "write_problems",
 ]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cosim.proofs import smt
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -39,6 +41,17 @@ class Problem:
     text: str
     goals: Mapping[str, str]
     shown: Mapping[str, Shown] = field(default_factory=dict)
+
+    @property
+    def assumptions(self) -> str:
+        """SMT-LIB without the goals: satisfiable, or anything would follow."""
+        return f"(set-logic ALL)\n{self.text}"
+
+    @property
+    def refutation(self) -> str:
+        """SMT-LIB that is unsatisfiable if, and only if, the goals follow."""
+        violated = smt.assume(smt.negation(smt.conjunction(self.goals.values())))
+        return f"{self.assumptions}\n{violated}"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import re
+import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -203,7 +204,9 @@ def _verdicts(
             yield _decided(statement, _problems(reader, statement), timeout)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    # An interrupt ends the solver at once; Python would wait for it.
+    dies = (signal.SIGINT, signal.SIG_DFL)
+    with ProcessPoolExecutor(jobs, context, signal.signal, dies) as pool:
         pending = {}
         for statement in chosen:
             problems = _problems(reader, statement)

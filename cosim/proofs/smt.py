@@ -73,7 +73,7 @@ def assume(term: str) -> str:
 
 def define(name: str, sort: str, term: str) -> str:
     """A command: `name` stands for the term."""
-    return f"(define-const {name} {sort} {term})"
+    return f"(define-fun {name} () {sort} {term})"
 
 
 def declare(name: str, sort: str) -> str:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from cosim.errors import MissingToolError
-from cosim.proofs import smt
 from cosim.proofs.numbers import PRINTERS
 from cosim.proofs.problem import Facts, Induction, Problem, Search, Task
 
@@ -125,17 +124,17 @@ def _solve(problem: Problem, timeout: float) -> Answer:
         raise MissingToolError("Bitwuzla is missing: pip install bitwuzla") from error
     deadline = time.monotonic() + timeout
 
-    def check(*commands: str):
+    def check(script: str):
         options = bitwuzla.Options()
         options.set(bitwuzla.Option.PRODUCE_MODELS, True)
         left = max(deadline - time.monotonic(), 0.001)
         options.set(bitwuzla.Option.TIME_LIMIT_PER, int(1000 * left) + 1)
         parser = bitwuzla.Parser(bitwuzla.TermManager(), options)
-        parser.parse("\n".join(["(set-logic ALL)", problem.text, *commands]), True, False)
+        parser.parse(script, True, False)
         return parser, parser.bitwuzla().check_sat()
 
     try:
-        parser, result = check(smt.assume(smt.negation(smt.conjunction(problem.goals.values()))))
+        parser, result = check(problem.refutation)
     except bitwuzla.BitwuzlaException as error:
         # Ports of other widths than the statement expects, for one.
         return Answer(Outcome.UNDECIDED, reason=f"it makes no sense of this Verilog: {error}")
@@ -154,7 +153,7 @@ def _solve(problem: Problem, timeout: float) -> Answer:
         return Answer(Outcome.REFUTED, violated, counterexample)
     if result == bitwuzla.Result.UNSAT:
         # From assumptions that contradict each other anything would follow.
-        _, result = check()
+        _, result = check(problem.assumptions)
         if result == bitwuzla.Result.SAT:
             return Answer(Outcome.PROVED)
         if result == bitwuzla.Result.UNSAT:

@@ -29,11 +29,11 @@ def test_short_form_by_command(fp8cosim, tmp_path, design):
     assert {statement["outcome"] for statement in result["statements"]} == {"proved"}
 
 
-def edit(design, prefix, pattern, text):
-    """Return the design with the first match in a module replaced, and the module's name."""
+def edit(design, prefix, pattern, text, count=1):
+    """Return the design with matches in a module replaced, and the module's name."""
     name = next(name for name in design.modules if name.startswith(prefix))
-    edited, count = re.subn(pattern, text, design.modules[name], count=1)
-    assert count == 1
+    edited, replaced = re.subn(pattern, text, design.modules[name], count=count)
+    assert replaced
     return replace(design, modules={**design.modules, name: edited}), name
 
 
@@ -67,6 +67,86 @@ def test_faulty_verilog_is_laid_at_the_door_of_the_smallest_unit(design):
     verdicts = prove(faulty, select(statements(design), "adder/sum|mac/e5m2-e4m3"))
     assert [verdict.outcome for verdict in verdicts] == [Outcome.REFUTED] * 2
     assert faulty_modules(faulty, verdicts) == ["fp8_accumulator_adder"]
+
+
+def test_fault_of_control_is_shown_as_a_run(design):
+    # The flush is a clock short.
+    faulty, module = edit(design, "fp8_tile_control", "24'h000003 :", "24'h000002 :")
+    (verdict,) = prove(faulty, select(statements(design), "control/counts"))
+    assert verdict.outcome is Outcome.REFUTED
+    (violated,) = verdict.violated
+    said = re.fullmatch(
+        r"in clock (\d+) after reset: a row drains after the last product has crossed the array",
+        violated,
+    )
+    assert said
+    clocks = {label: value.split() for label, value in verdict.counterexample.items()}
+    assert {len(values) for values in clocks.values()} == {int(said[1])}
+    assert clocks["accept"][-1] == "1"
+    assert clocks["compute"][-5:] == ["1", "0", "0", "0", "0"]
+    assert faulty_modules(faulty, [verdict]) == [module]
+
+
+def test_other_registers_are_undecided_not_refuted():
+    design = rtl_gen.design(ArrayConfig(1, 1))
+    # The same machine, with the codes of two phases exchanged.
+    other = {"3'h4": "3'h5", "3'h5": "3'h4"}
+    faulty, _ = edit(design, "fp8_tile_control", "3'h[45]", lambda m: other[m[0]], count=0)
+    (verdict,) = prove(faulty, select(statements(design), "control/counts"))
+    assert verdict.outcome is Outcome.UNDECIDED
+    assert re.search(r"the induction fails \(.*\); no run of 12 clocks from", verdict.reason)
+
+
+def test_missing_signal_is_undecided(design):
+    faulty, _ = edit(design, "fp8_row", "pe_1 ", "second ")
+    (verdict,) = prove(faulty, select(statements(design), "row/wiring"))
+    assert verdict.outcome is Outcome.UNDECIDED
+    assert "has no signal pe_1." in verdict.reason
+
+
+def test_other_widths_are_undecided(design):
+    faulty, _ = edit(design, "fp8_lfsr", r"output \[15:0\] draw;", "output [14:0] draw;")
+    faulty, _ = edit(faulty, "fp8_lfsr", r"wire \[15:0\] draw;", "wire [14:0] draw;")
+    (verdict,) = prove(faulty, select(statements(design), "lfsr/draw"))
+    assert verdict.outcome is Outcome.UNDECIDED
+    assert "makes no sense of this Verilog" in verdict.reason
+
+
+def test_undefined_bits_may_be_anything(design):
+    faulty, _ = edit(design, "fp8_lfsr", r"assign draw = state\[15:0\];", "assign draw = 16'hx;")
+    (verdict,) = prove(faulty, select(statements(design), "lfsr/draw"))
+    assert verdict.outcome is Outcome.REFUTED
+
+
+SMALL = [
+    ArrayConfig(1, 1, lfsr_width=8, random_bits=8),
+    ArrayConfig(3, 1, lfsr_width=24, random_bits=1),
+    ArrayConfig(1, 4, lfsr_width=16, random_bits=7, seed=0x1234),
+]
+
+
+@pytest.mark.parametrize("config", SMALL, ids=["1x1", "3x1", "1x4"])
+def test_other_configurations(config):
+    other = rtl_gen.design(config)
+    # What depends on the configuration, and is quick.
+    chosen = select(
+        statements(other),
+        "^(convert/fp16|draws|lfsr|column|skew|row|systolic|control|array|tiles)",
+    )
+    assert len(chosen) > 20
+    for verdict in prove(other, chosen):
+        assert verdict.outcome is Outcome.PROVED, (verdict.statement.name, verdict)
+
+
+def test_two_processes_prove_the_same(design):
+    chosen = select(statements(design), "^(decoder|lfsr|polynomial/8)")
+    faulty, _ = edit(design, "fp8_lfsr", r"_\d+_ \? load_state", "load ? load_state")
+    for candidate in (design, faulty):
+        alone, together = (
+            [(v.statement.name, v.outcome, v.violated) for v in prove(candidate, chosen, jobs=jobs)]
+            for jobs in (1, 2)
+        )
+        assert alone == together
 
 
 def test_no_time_is_undecided(fp8cosim, tmp_path, design):
@@ -105,3 +185,23 @@ def test_statements_for_a_module(design):
     assert "decoder/e5m2" not in names
     with pytest.raises(InputError, match="no module 'fp8_divider'"):
         statements_for(design, "fp8_divider")
+
+
+def test_problems_are_written_as_smt_lib(fp8cosim, tmp_path, design):
+    rtl_gen.generate(design.config, tmp_path / "rtl")
+    done = fp8cosim(
+        "prove", "--rtl", "rtl", "-k", "^(decoder/e5m2|lfsr/zero|polynomial)", "-o", "smt"
+    )
+    assert done.returncode == 0
+    files = {file.name: file.read_text() for file in (tmp_path / "smt").iterdir()}
+    assert set(files) == {
+        "decoder-e5m2.smt2",
+        "lfsr-zero-after-reset.smt2",
+        "lfsr-zero-after-any-other-state.smt2",
+    }
+    import bitwuzla
+
+    for text in files.values():
+        parser = bitwuzla.Parser(bitwuzla.TermManager(), bitwuzla.Options())
+        parser.parse(text.replace("(check-sat)", ""), True, False)
+        assert parser.bitwuzla().check_sat() == bitwuzla.Result.UNSAT
