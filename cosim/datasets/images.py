@@ -16,8 +16,8 @@ CLASSES = (
     *("disk", "ring", "square", "frame", "triangle"),
     *("cross", "stripes", "columns", "checkers", "half disk"),
 )
-SIZE = 16
-TRAIN, TEST = 2000, 2000
+SIZE = 12
+TRAIN, TEST = 1000, 2000
 NOISE = 0.25
 
 

@@ -25,7 +25,9 @@ from cosim.datasets.tokens import BEGIN, END, UNKNOWN
 from cosim.datasets.wmt import filled
 
 TRAIN, TEST = 6000, 500
-NOUNS, VERBS, ADJECTIVES, ADVERBS = 120, 40, 30, 10
+NOUNS, VERBS, ADJECTIVES, ADVERBS = 80, 24, 20, 8
+LONGEST = 11
+"""Words of a source at most."""
 AMBIGUOUS = 0.25
 """Share of the nouns, and of the verbs, that have two translations."""
 LATE = 0.15
@@ -99,7 +101,12 @@ class Lexicon:
 def sentences(count: int, seed: int) -> list[tuple[str, str]]:
     """Return pairs of sentences, source and target; the same for the same seed."""
     speaker = _Speaker(np.random.default_rng(seed))
-    return [speaker.sentence() for _ in range(count)]
+    found = []
+    while len(found) < count:
+        source, target = speaker.sentence()
+        if len(source.split()) <= LONGEST:
+            found.append((source, target))
+    return found
 
 
 class Vocabulary:

@@ -113,11 +113,11 @@ def _residual(build: Callable[..., nn.Module], width: int) -> Callable[[], nn.Mo
 
 
 def _gnmt() -> nn.Module:
-    return GNMT(len(vocabulary()), width=48, depth=3, dropout=0.0, initial=0.3)
+    return GNMT(len(vocabulary()), width=64, depth=3, dropout=0.0, initial=0.25)
 
 
 def _transformer() -> nn.Module:
-    return Transformer(len(vocabulary()), width=32, depth=2, heads=4, feed_forward=64, dropout=0.0)
+    return Transformer(len(vocabulary()), width=48, depth=2, heads=4, feed_forward=96, dropout=0.0)
 
 
 _IMAGES = {
@@ -159,46 +159,46 @@ TASKS = {
         ),
         Task(
             name="resnet10",
-            description="ResNet-10, an eighth as wide, on generated images",
-            build=_residual(partial(resnet18, (1, 1, 1, 1)), 8),
+            description="ResNet-10, a quarter as wide, on generated images",
+            build=_residual(partial(resnet18, (1, 1, 1, 1)), 16),
             steps=400,
             **_IMAGES,
         ),
         Task(
             name="resnet18",
-            description="ResNet-18, an eighth as wide, on generated images",
-            build=_residual(resnet18, 8),
-            steps=800,
+            description="ResNet-18, a quarter as wide, on generated images",
+            build=_residual(resnet18, 16),
+            steps=600,
             **_IMAGES,
         ),
         Task(
             name="resnet34",
-            description="ResNet-34, an eighth as wide, on generated images",
-            build=_residual(resnet34, 8),
-            steps=800,
+            description="ResNet-34, a quarter as wide, on generated images",
+            build=_residual(resnet34, 16),
+            steps=600,
             **_IMAGES,
         ),
         Task(
             name="resnet50",
-            description="ResNet-50, a sixteenth as wide, on generated images",
-            build=_residual(resnet50, 4),
-            steps=800,
+            description="ResNet-50, an eighth as wide, on generated images",
+            build=_residual(resnet50, 8),
+            steps=600,
             **_IMAGES,
         ),
         Task(
             name="gnmt",
-            description="GNMT of 3 layers of 48 on generated sentences",
+            description="GNMT of 3 layers of 64 on generated sentences",
             build=_gnmt,
             steps=500,
             batch=128,
-            learning_rate=1.5e-2,
+            learning_rate=1.2e-2,
             **_TRANSLATION,
         ),
         Task(
             name="transformer",
-            description="Transformer of 2 layers of 32 on generated sentences",
+            description="Transformer of 2 layers of 48 on generated sentences",
             build=_transformer,
-            steps=1000,
+            steps=800,
             batch=64,
             learning_rate=4e-3,
             **_TRANSLATION,

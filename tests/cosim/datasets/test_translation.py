@@ -2,6 +2,7 @@ import torch
 
 from cosim.datasets.tokens import BEGIN, END, PAD, UNKNOWN
 from cosim.datasets.translation import (
+    LONGEST,
     Lexicon,
     Vocabulary,
     bleu,
@@ -13,6 +14,7 @@ from cosim.datasets.translation import (
 
 def test_sentences_follow_the_seed():
     assert sentences(50, seed=1) == sentences(50, seed=1)
+    assert max(len(source.split()) for source, _ in sentences(500, seed=1)) == LONGEST
     assert sentences(50, seed=1) != sentences(50, seed=2)
 
 
