@@ -20,7 +20,7 @@ from cosim.vector.graph import (
     pieces,
 )
 from cosim.vector.netlist import Bits, Cell, Module, Netlist
-from cosim.vector.signal import Seg, Signal, concat, constant, extend, part, width_of
+from cosim.vector.signal import Seg, Signal, concat, constant, extend, part
 
 
 @dataclass(eq=False)
@@ -41,7 +41,10 @@ class Instance:
 
 @dataclass(eq=False)
 class CellOutput:
-    """An output of a primitive cell, before it is lowered to operations."""
+    """An output of a primitive cell, before it is lowered to operations.
+
+    The port of a memory is the number of a read port.
+    """
 
     instance: Instance
     cell: Cell
@@ -232,6 +235,8 @@ class _Elaboration:
         child = instance.children.get(driver)
         if child is None:
             cell = instance.module.cells[driver]
+            if cell.kind == "$mem_v2":
+                return self._resolve_reads(instance, cell, offset, width)
             output = self._outputs.setdefault(
                 (instance, driver, port), CellOutput(instance, cell, port)
             )
@@ -244,6 +249,25 @@ class _Elaboration:
             return (Seg(source, offset, width),)
         inside = child.module.outputs[port].part(offset, width)
         return self._resolve_all(child, inside)
+
+    def _resolve_reads(self, instance: Instance, cell: Cell, offset: int, width: int) -> Signal:
+        """Resolve bits that a memory is read to; each of its ports depends on its own address."""
+        result = []
+        while width:
+            number, low = divmod(offset, cell.parameters["WIDTH"])
+            taken = min(width, cell.parameters["WIDTH"] - low)
+            port = str(number)
+            output = self._outputs.setdefault(
+                (instance, cell.name, port), CellOutput(instance, cell, port)
+            )
+            result.append((Seg(output, low, taken),))
+            offset, width = offset + taken, width - taken
+        return concat(*result)
+
+    def _read_address(self, output: CellOutput) -> Signal:
+        bits = output.cell.parameters["ABITS"]
+        runs = output.cell.inputs["RD_ADDR"].part(int(output.port) * bits, bits)
+        return self._resolve_all(output.instance, runs)
 
     def _resolve_input(self, instance: Instance, port: str, offset: int, width: int) -> Signal:
         """Resolve an input port from outside; one that is left open is zero."""
@@ -403,10 +427,10 @@ class _Elaboration:
     def _needs(self, source: object) -> list[Seg]:
         """Return what must be lowered before a source can be."""
         if isinstance(source, CellOutput):
+            if source.cell.kind == "$mem_v2":
+                return list(self._read_address(source))
             if source.cell.kind in REGISTERS:
                 ports = [port for port in source.cell.inputs if port == "ARST"]
-            elif source.cell.kind == "$mem_v2":
-                ports = ["RD_ADDR"]
             else:
                 ports = list(source.cell.inputs)
             return [
@@ -474,14 +498,8 @@ class _Elaboration:
             inputs = self._inputs(output, [port for port in cell.inputs if port == "ARST"])
             return register_output(self.graph, cell.parameters, inputs, state)
         if cell.kind == "$mem_v2":
-            memory, bits = self._memories[instance, cell.name], cell.parameters["ABITS"]
-            addresses = self._inputs(output, ["RD_ADDR"])["RD_ADDR"]
-            return concat(
-                *(
-                    self.graph.read(memory, part(addresses, i * bits, bits))
-                    for i in range(cell.parameters["RD_PORTS"])
-                )
-            )
+            memory = self._memories[instance, cell.name]
+            return self.graph.read(memory, self._replace(self._read_address(output)))
         meaning = MEANINGS.get(cell.kind)
         if meaning is None:
             where = f"instance {instance.path!r} of " if instance.path else ""
@@ -517,7 +535,10 @@ class _Elaboration:
                 yield from self._names_in(instance, lanes.number, paths)
 
     def _names_in(self, instance: Instance, group: int, paths: list[str]) -> Iterator[StateName]:
-        """Name the registers of an instance by the nets that show them."""
+        """Name the registers of an instance by the nets that show them.
+
+        Those without a net are Yosys' own, such as addresses of writes, and nothing reads them.
+        """
         bits: dict[int, Signal] = {}
         for cell in instance.module.cells.values():
             if cell.kind in REGISTERS:
@@ -538,10 +559,6 @@ class _Elaboration:
                     named |= set(numbers[low:high])
                     yield StateName(name, high - low, signal, group, paths)
                 low = max(high, low + 1)
-        for cell in instance.module.cells.values():
-            if cell.kind in REGISTERS and not named & set(cell.outputs["Q"]):
-                signal, _ = self._state[instance, cell.name]
-                yield StateName(cell.name, width_of(signal), signal, group, paths)
 
 
 def _all_equal(signals: list[Signal]) -> bool:

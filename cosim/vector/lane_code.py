@@ -170,7 +170,7 @@ class LaneLoop:
     def truth(self, signal: Signal) -> str:
         """Return a signal of one bit as a truth."""
         ((source, offset, width),) = signal
-        assert width == 1, signal
+        assert width == 1, width
         if source is None:
             return f"lanes::truth({offset})"
         if not source.group:
@@ -207,7 +207,7 @@ class LaneLoop:
                 fixed |= seg.offset << position
             elif not source.group:
                 words.append(self._uniform_word(self._shifted_scalar(seg, position)))
-            elif self._is_truth(source) or signal.count(seg) > 1:
+            elif self._is_truth(source) or (seg.width == 1 and signal.count(seg) > 1):
                 truths.append((self.truth((seg,)), 1 << position))
             else:
                 words.append(self._slice(seg, position))
