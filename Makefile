@@ -19,6 +19,7 @@ test-long: $(VENV)/installed
 	$(BIN)/fp8cosim exhaust
 	$(BIN)/fp8cosim prove
 	FP8COSIM_KILLS=20 $(BIN)/pytest tests/cosim/training/test_kills.py
+	FP8COSIM_NETLISTS=3000 $(BIN)/pytest tests/cosim/lockstep -k random_circuits
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

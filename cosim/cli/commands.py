@@ -7,6 +7,7 @@ from cosim.cli import (  # noqa: F401
     demo,
     exhaust,
     generate,
+    lockstep,
     paper,
     prove,
     regress,
