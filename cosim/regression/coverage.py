@@ -1,79 +1,121 @@
-"""Functional coverage: which situations the regression has put the array in."""
+"""Functional coverage: which situations the regression has put the array in.
+
+The plan, with the reason for each question, is ``docs/coverage.md``. A question is crossed with a
+context, such as the pair of operand formats; a bin is named ``context: answer``.
+"""
 
 import json
 from collections import Counter
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
 
 from cosim.calls import Call, Outcome
 from cosim.files import replacing
-from cosim.regression.steps import SITUATIONS, Step, steps
-from pysim import FloatFormat, Rounding, decode, get_format
+from cosim.regression.conversions import ROUNDED, SOURCES, Conversion
+from cosim.regression.steps import ALIGNMENTS, CANCELLATIONS, SUMS, Step, steps
+from pysim import ArrayConfig, FloatFormat, Rounding, decode, get_format
 from pysim.engine import GemmRequest
 from pysim.flags import BITS
-from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
+from pysim.formats import BF16, FP32, OPERAND_FORMATS, OUTPUT_FORMATS
+from pysim.lfsr import Lfsr
 
 CLASSES = ("zero", "subnormal", "normal", "infinite", "nan")
-STREAMS = ("commands", "a", "b", "c", "d")
-PHASES = ("idle", "load", "compute", "flush", "drain", "convert")
 PRODUCTS = ("zero", "normal", "infinite", "nan")
+KINDS = ("gemm", "quantize")
+NARROW = tuple(fmt for fmt in OUTPUT_FORMATS if fmt is not FP32)
 ZEROS = ("+0 + +0", "+0 + -0", "-0 + +0", "-0 + -0")
+SIGNS = ("add", "subtract")
 INVALID = ("infinity times zero", "infinity less infinity")
-ROUNDED = ("exactly", "down", "up", "from a tie", "up to a power of two", "to infinity or NaN")
+SHAPES = ("one tile", "several tiles", "partial tile", "K of 0", "K of 1", "long K")
+STALLS = ("commands", "a", "b", "c in gemm", "c in quantize", "d in gemm", "d in quantize")
+PHASES = ("idle", "load", "compute", "flush", "drain", "convert")
+DRAWS = ("f + R = 2^r - 1", "f + R = 2^r", "R = 0", "R = 2^r - 1, number stays")
 
 _Bin = tuple[str, str]
 
 
-def goals() -> dict[str, list[str]]:
-    """Return every situation that the whole regression must reach, by question."""
-    narrow = [fmt for fmt in OUTPUT_FORMATS if fmt is not FP32]
-    conversions = ["fp32"]
-    conversions += [
-        f"{fmt} {rounding.value}{saturating}"
-        for fmt, rounding, saturating in product(narrow, Rounding, ("", " saturating"))
+def goals(config: ArrayConfig) -> dict[str, list[str]]:
+    """Return every bin that the whole regression must reach on an array, by question."""
+    pairs = [(a, b) for a, b in product(OPERAND_FORMATS, repeat=2)]
+    names = [f"{a} x {b}" for a, b in pairs]
+    conversions = [
+        _describe(fmt, rounding.value, saturate)
+        for fmt, rounding, saturate in product(NARROW, Rounding, (False, True))
     ]
+    modes = [f"{fmt} {rounding.value}" for fmt, rounding in product(NARROW, Rounding)]
+    # Without draws of zero, some sums with a draw cannot be.
+    draws = [name for name in DRAWS if name != "R = 0" or config.random_bits < config.lfsr_width]
     return {
-        "operand formats": [f"{a} x {b}" for a, b in product(OPERAND_FORMATS, repeat=2)],
-        "operand of A": _classes_of_operands(),
-        "operand of B": _classes_of_operands(),
-        "element of C": list(CLASSES),
-        "product": [f"{a} x {b}" for a, b in product(CLASSES, repeat=2)],
-        "sum": [f"{start} + {addend}" for start, addend in product(CLASSES, PRODUCTS)],
-        "sum of zeros": list(ZEROS),
-        "invalid step": list(INVALID),
-        "step": list(SITUATIONS),
-        "conversion": conversions,
-        "conversion alone": conversions[1:],
-        "result": [
-            f"{fmt} {name}"
-            for fmt in OUTPUT_FORMATS
-            for name in CLASSES
-            if name != "infinite" or fmt.infinity_code is not None
+        "gemm": _crossed(names, ["fp32", *conversions]),
+        "conversion alone": conversions,
+        "product": [
+            f"{a} x {b}: {left} x {right}"
+            for a, b in pairs
+            for left, right in product(_classes_of(a), _classes_of(b))
         ],
-        "rounded": [f"{fmt} {how}" for fmt in narrow for how in ROUNDED],
-        "flag": list(BITS),
-        "shape": ["one tile", "several tiles", "partial tile", "K of 0", "K of 1", "long K"],
-        "stalled stream": list(STREAMS),
-        "reset during": list(PHASES),
+        "sum": [
+            f"{a} x {b}: {start} + {addend}"
+            for a, b in pairs
+            for start, addend in product(CLASSES, PRODUCTS)
+            if addend != "infinite" or _has_infinity(a, b)
+        ],
+        "sum of zeros": _crossed(names, ZEROS),
+        "invalid step": [
+            f"{a} x {b}: {how}" for a, b in pairs if _has_infinity(a, b) for how in INVALID
+        ],
+        "alignment": _crossed(names, [f"{sign} {d}" for sign, d in product(SIGNS, ALIGNMENTS)]),
+        "cancellation": _crossed(names, CANCELLATIONS),
+        "rounding of a sum": _crossed(names, [f"{s} {how}" for s, how in product(SIGNS, SUMS)]),
+        "number to convert": _crossed(modes, SOURCES),
+        "rounding of a number": [
+            f"{mode}: {region} {how}"
+            for mode in modes
+            for region, how in product(("subnormal", "normal"), ROUNDED)
+            if how != "carry out" or not mode.endswith(Rounding.TOWARD_ZERO.value)
+        ],
+        "out of range": [
+            f"{how}: {what}"
+            for how in conversions
+            for what in ("infinity", "too large", "too large once rounded")
+            if _can_be(how, what)
+        ],
+        "draw": _crossed(map(str, NARROW), draws),
+        "result": [f"{fmt}: {name}" for fmt in OUTPUT_FORMATS for name in _classes_of(fmt)],
+        "flag": [
+            f"{kind}: {flag}"
+            for kind, flag in product(KINDS, BITS)
+            if kind == "gemm" or flag != "invalid"
+        ],
+        "shape": list(SHAPES),
+        "stalled stream": list(STALLS),
+        "reset during": [
+            f"{how}: {phase}"
+            for how, phase in product(("flowing", "stalled"), PHASES)
+            if how == "flowing" or phase not in ("idle", "flush")
+        ],
+        "next call": _changes(KINDS),
+        "next pair of formats": _changes(names),
+        "next target": _changes(map(str, OUTPUT_FORMATS)),
+        "next rounding": _changes(rounding.value for rounding in Rounding),
+        "queued behind": _changes(KINDS),
     }
 
 
-def _classes_of_operands() -> list[str]:
-    return [
-        f"{fmt} {name}"
-        for fmt in OPERAND_FORMATS
-        for name in CLASSES
-        if name != "infinite" or fmt.infinity_code is not None
-    ]
-
-
 class Coverage:
-    """Counts of situations, by question and answer."""
+    """Counts of situations, by question and bin.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    config : ArrayConfig
+        Of the array; some bins are not within the reach of every one.
+    """
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.config = config
         self.counts: Counter[_Bin] = Counter()
+        self._previous: Call | None = None
 
     def hit(self, question: str, answer: str, times: int = 1) -> None:
         """Count a situation."""
@@ -81,45 +123,51 @@ class Coverage:
             self.counts[question, answer] += times
 
     def sample(self, call: Call, outcome: Outcome) -> None:
-        """Count what a call and its outcome show."""
+        """Count what a call and its outcome show, and what changed since the call before."""
         arguments = call.arguments
+        rounding = Rounding.named(arguments["rounding"])
         if call.kind == "gemm":
             target = get_format(arguments["out_format"], OUTPUT_FORMATS)
-            self.hit("operand formats", f"{arguments['a_format']} x {arguments['b_format']}")
-            for side in "ab":
-                fmt = get_format(arguments[f"{side}_format"], OPERAND_FORMATS)
-                codes = np.asarray(call.operands[side])
-                self._classify(f"operand of {side.upper()}", decode(codes, fmt), fmt, f"{fmt} ")
-            if "c" in call.operands:
-                self._classify("element of C", call.operands["c"], FP32)
+            how = _describe(target, rounding.value, arguments["saturate"])
+            self.hit("gemm", f"{_pair(call)}: {how}")
             self._shape(call)
             converted = self._steps(call)
         else:
-            converted = call.operands["x"]
             target = get_format(arguments["fmt"], OUTPUT_FORMATS)
-        how = f"{target} {arguments['rounding']}"
-        how = "fp32" if target is FP32 else how + " saturating" * arguments["saturate"]
-        self.hit("conversion" if call.kind == "gemm" else "conversion alone", how)
-        codes = outcome.values
+            how = _describe(target, rounding.value, arguments["saturate"])
+            self.hit("conversion alone", how)
+            converted = call.operands["x"].reshape(-1)
+        codes = outcome.values.reshape(converted.shape)
         results = codes if target is FP32 else decode(codes, target)
-        self._classify("result", results, target, f"{target} ")
+        for name, members in _classes(results, target).items():
+            self._count("result", f"{target}: {name}", members)
         if target is not FP32:
-            self._rounded(converted, results, target)
+            self._converted(converted, results, target, rounding, how)
+            if call.kind == "quantize" and rounding is Rounding.STOCHASTIC:
+                self._drawn(call, converted, target)
         for flag in BITS:
-            self.hit("flag", flag, getattr(outcome.flags, flag))
+            self.hit("flag", f"{call.kind}: {flag}", getattr(outcome.flags, flag))
+        self._changed(call)
+
+    def sample_queue(self, calls: list[Call]) -> None:
+        """Count calls whose commands waited behind one another."""
+        for first, second in pairwise(calls):
+            self.hit("queued behind", f"{first.kind}: {second.kind}")
 
     def missed(self) -> list[str]:
         """Name the goals that nothing reached."""
         return [
             f"{question}: {answer}"
-            for question, answers in goals().items()
+            for question, answers in goals(self.config).items()
             for answer in answers
             if not self.counts[question, answer]
         ]
 
     def to_dict(self) -> dict[str, dict[str, int]]:
-        """Return counts by question and answer; goals that nothing reached are zero."""
-        table = {question: dict.fromkeys(answers, 0) for question, answers in goals().items()}
+        """Return counts by question and bin; goals that nothing reached are zero."""
+        table = {
+            question: dict.fromkeys(answers, 0) for question, answers in goals(self.config).items()
+        }
         for (question, answer), count in self.counts.items():
             table.setdefault(question, {})[answer] = count
         return table
@@ -136,30 +184,6 @@ class Coverage:
         with replacing(path) as file:
             file.write(text.encode())
 
-    def _classify(
-        self, question: str, values: np.ndarray, fmt: FloatFormat, prefix: str = ""
-    ) -> None:
-        for name, members in _classes(values, fmt).items():
-            self._count(question, prefix + name, members)
-
-    def _rounded(self, before: np.ndarray, after: np.ndarray, fmt: FloatFormat) -> None:
-        finite = np.isfinite(before)
-        x = np.abs(before[finite]).astype(np.float64)
-        y = np.abs(after[finite]).astype(np.float64)
-        exponent = np.maximum(np.frexp(np.maximum(x, fmt.min_subnormal))[1] - 1, fmt.min_exponent)
-        place = np.ldexp(1.0, exponent - fmt.fraction_bits)
-        in_range = np.isfinite(y) & (x <= fmt.max_value)
-        up = in_range & (y > x)
-        for name, members in (
-            ("exactly", y == x),
-            ("down", in_range & (y < x)),
-            ("up", up),
-            ("from a tie", in_range & (np.mod(x, place) == place / 2)),
-            ("up to a power of two", up & (np.frexp(y)[0] == 0.5)),
-            ("to infinity or NaN", ~np.isfinite(y)),
-        ):
-            self._count("rounded", f"{fmt} {name}", members)
-
     def _steps(self, call: Call) -> np.ndarray:
         """Count what the steps of a GEMM show; return the accumulators after the last."""
         arguments = call.arguments
@@ -173,32 +197,80 @@ class Coverage:
         request = GemmRequest(a, b, c, a_format, b_format, FP32, Rounding.NEAREST, True)
         accumulators = c
         for step in steps(request):
-            self._step(step, a_format, b_format)
+            self._step(step, a_format, b_format, _pair(call))
             accumulators = step.total
         return accumulators
 
-    def _step(self, step: Step, a_format: FloatFormat, b_format: FloatFormat) -> None:
+    def _step(self, step: Step, a_format: FloatFormat, b_format: FloatFormat, pair: str) -> None:
         a, b = _classes(step.a, a_format), _classes(step.b, b_format)
         before, added = _classes(step.accumulator, FP32), _classes(step.product, FP32)
         for (left, these), (right, those) in product(a.items(), b.items()):
             # Outer products: count them without making them.
             times = int(np.count_nonzero(these)) * int(np.count_nonzero(those))
-            self.hit("product", f"{left} x {right}", times)
+            self.hit("product", f"{pair}: {left} x {right}", times)
         for (start, these), addend in product(before.items(), PRODUCTS):
-            self._count("sum", f"{start} + {addend}", these & added[addend])
-        zeros = before["zero"] & added["zero"]
+            if these.any():
+                self._count("sum", f"{pair}: {start} + {addend}", these & added[addend])
         negative = np.signbit(step.accumulator), np.signbit(step.product)
-        for sum_of_zeros, (start, addend) in zip(
-            ZEROS, product((False, True), repeat=2), strict=True
-        ):
-            members = zeros & (negative[0] == start) & (negative[1] == addend)
-            self._count("sum of zeros", sum_of_zeros, members)
-        from_numbers = ~(a["nan"] | b["nan"])
+        zeros = before["zero"] & added["zero"]
+        if zeros.any():
+            for name, signs in zip(ZEROS, product((False, True), repeat=2), strict=True):
+                members = zeros & (negative[0] == signs[0]) & (negative[1] == signs[1])
+                self._count("sum of zeros", f"{pair}: {name}", members)
+        from_numbers = ~(a["nan"] | b["nan"]) & added["nan"] & ~before["nan"]
         opposite = before["infinite"] & added["infinite"] & (negative[0] != negative[1])
-        self._count("invalid step", INVALID[0], from_numbers & added["nan"] & ~before["nan"])
-        self._count("invalid step", INVALID[1], opposite)
-        for situation, members in step.situations().items():
-            self._count("step", situation, members)
+        for name, members in zip(INVALID, (from_numbers, opposite), strict=True):
+            self._count("invalid step", f"{pair}: {name}", members)
+        for question, counts in step.situations().items():
+            for answer, times in counts.items():
+                self.hit(question, f"{pair}: {answer}", times)
+
+    def _converted(
+        self, x: np.ndarray, y: np.ndarray, fmt: FloatFormat, rounding: Rounding, how: str
+    ) -> None:
+        conversion = Conversion(x, y, fmt)
+        mode = f"{fmt} {rounding.value}"
+        for name, times in conversion.sources().items():
+            self.hit("number to convert", f"{mode}: {name}", times)
+        for name, times in conversion.roundings().items():
+            self.hit("rounding of a number", f"{mode}: {name}", times)
+        for name, times in conversion.out_of_range(rounding is Rounding.TOWARD_ZERO).items():
+            self.hit("out of range", f"{how}: {name}", times)
+
+    def _drawn(self, call: Call, x: np.ndarray, fmt: FloatFormat) -> None:
+        """Count how the draws of a conversion meet the discarded fractions."""
+        config, bits = call.config, call.config.random_bits
+        rows = -(-x.size // config.cols)
+        draws, _ = Lfsr(config.lfsr_width).draws(call.random_state, bits, rows)
+        drawn = draws.reshape(-1)[: x.size].astype(np.int64)
+        scale = 1 << bits
+        fraction = Conversion(x, x, fmt).fraction()
+        truncated = np.floor(fraction * scale).astype(np.int64)
+        moves = (truncated > 0) & (np.abs(x) <= fmt.max_value)
+        found = (
+            moves & (truncated + drawn == scale - 1),
+            moves & (truncated + drawn == scale),
+            drawn == 0,
+            (drawn == scale - 1) & np.isfinite(x) & (x != 0) & (fraction == 0),
+        )
+        for name, members in zip(DRAWS, found, strict=True):
+            self._count("draw", f"{fmt}: {name}", members)
+
+    def _changed(self, call: Call) -> None:
+        before, self._previous = self._previous, call
+        if before is None:
+            return
+        self.hit("next call", f"{before.kind}: {call.kind}")
+        if before.kind == call.kind == "gemm":
+            self.hit("next pair of formats", f"{_pair(before)}: {_pair(call)}")
+        if not (before.kind == call.kind == "quantize"):
+            first, second = (
+                each.arguments.get("out_format", each.arguments.get("fmt"))
+                for each in (before, call)
+            )
+            self.hit("next target", f"{first}: {second}")
+        first, second = (each.arguments["rounding"] for each in (before, call))
+        self.hit("next rounding", f"{first}: {second}")
 
     def _count(self, question: str, answer: str, members: np.ndarray) -> None:
         self.hit(question, answer, int(np.count_nonzero(members)))
@@ -212,6 +284,41 @@ class Coverage:
         self.hit("shape", "K of 0", k == 0)
         self.hit("shape", "K of 1", k == 1)
         self.hit("shape", "long K", k >= 32)
+
+
+def _crossed(contexts, answers) -> list[str]:
+    return [f"{context}: {answer}" for context, answer in product(contexts, answers)]
+
+
+def _changes(names) -> list[str]:
+    names = list(names)
+    return _crossed(names, names)
+
+
+def _describe(fmt: FloatFormat, rounding: str, saturate: bool) -> str:
+    if fmt is FP32:
+        return "fp32"
+    return f"{fmt} {rounding}{' saturating' * saturate}"
+
+
+def _pair(call: Call) -> str:
+    return f"{call.arguments['a_format']} x {call.arguments['b_format']}"
+
+
+def _can_be(how: str, what: str) -> bool:
+    """Whether a conversion meets what is out of range in this way; see `Conversion`."""
+    if Rounding.TOWARD_ZERO.value in how:
+        return what != "too large once rounded"
+    # Beyond BF16's largest number FP32 ends before another one comes.
+    return what != "too large" or not how.startswith(str(BF16))
+
+
+def _has_infinity(*formats: FloatFormat) -> bool:
+    return any(fmt.infinity_code is not None for fmt in formats)
+
+
+def _classes_of(fmt: FloatFormat) -> list[str]:
+    return [name for name in CLASSES if name != "infinite" or _has_infinity(fmt)]
 
 
 def _classes(values: np.ndarray, fmt: FloatFormat) -> dict[str, np.ndarray]:

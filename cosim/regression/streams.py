@@ -19,9 +19,27 @@ def never() -> bool:
     return False
 
 
-def random_stall(rng: np.random.Generator, share: float) -> Stall:
-    """Stall in a share of the clocks, from 0 to 1."""
-    return lambda: rng.random() < share
+class RandomStall:
+    """Stalls in a share of the clocks, the same ones after each `restart`.
+
+    Parameters
+    ----------
+    share : float
+        From 0 to 1.
+    seed : int
+    """
+
+    def __init__(self, share: float, seed: int) -> None:
+        self.share, self.seed = share, seed
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew."""
+        self._rng = np.random.default_rng(self.seed)
+
+    def __call__(self) -> bool:
+        """Say whether to stall in the next clock."""
+        return bool(self._rng.random() < self.share)
 
 
 class Source:
@@ -47,7 +65,7 @@ class Source:
         self.unknown = False
         self.waiting: deque[int | LogicArray] = deque()
         self.taken = 0
-        self.stalled = 0
+        self.starved = False
         self._payload = getattr(dut, f"{name}_payload")
         self._valid = getattr(dut, f"{name}_valid")
         self._ready = getattr(dut, f"{name}_ready")
@@ -62,19 +80,18 @@ class Source:
 
     def drive(self) -> None:
         """Set the inputs of the device for this clock."""
-        if self._offered is None and self.waiting:
-            if self.stall():
-                self.stalled += 1
-            else:
-                self._offered = self.waiting.popleft()
-                self._payload.value = self._offered
+        if self._offered is None and self.waiting and not self.stall():
+            self._offered = self.waiting.popleft()
+            self._payload.value = self._offered
         if self._offered is None:
             self._payload.value = self._noise()
         self._valid.value = self._offered is not None
 
     def sample(self) -> bool:
-        """See whether the payload is taken in this clock."""
-        taken = self._offered is not None and bool(self._ready.value)
+        """See whether the payload is taken in this clock, or the device waits for one."""
+        ready = bool(self._ready.value)
+        taken = self._offered is not None and ready
+        self.starved = ready and self._offered is None and bool(self.waiting)
         if taken:
             self._offered = None
             self.taken += 1
@@ -100,7 +117,7 @@ class Sink:
         self.name = name
         self.stall: Stall = never
         self.received: list[str] = []
-        self.stalled = 0
+        self.blocked = False
         self._payload = getattr(dut, f"{name}_payload")
         self._valid = getattr(dut, f"{name}_valid")
         self._ready = getattr(dut, f"{name}_ready")
@@ -124,11 +141,11 @@ class Sink:
         if self._refused is not None:
             assert payload == self._refused, f"{self.name} changed what it had offered"
         self._refused = None
+        self.blocked = offered and not self._open
         if payload is None:
             return False
         if not self._open:
             self._refused = payload
-            self.stalled += 1
             return False
         self.received.append(payload)
         return True

@@ -16,8 +16,9 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from cocotb.types import LogicArray
 
 from cosim.calls import Call, Mismatch, Outcome
+from cosim.files import replacing
 from cosim.regression.coverage import Coverage
-from cosim.regression.streams import Sink, Source, never, random_stall
+from cosim.regression.streams import RandomStall, Sink, Source, never
 from pysim import ArrayConfig, Flags, FloatFormat, GoldenEngine, Rounding, get_format
 from pysim.convert import ROUNDINGS, code_dtype
 from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
@@ -46,6 +47,10 @@ class Setup:
     seed : int
     coverage : str
         File to write.
+    traces : str
+        File to write what the ports did in each test to, in short.
+    edited : dict of str to str
+        Text of the modules that are not as generated.
     replay : str or None
         Replay file, if there is a recorded call to make.
     """
@@ -53,6 +58,8 @@ class Setup:
     manifest: dict
     seed: int
     coverage: str
+    traces: str
+    edited: dict[str, str]
     replay: str | None = None
 
     @classmethod
@@ -78,6 +85,7 @@ def bench_test(function: Callable[["TB"], Awaitable[None]]):
             await function(bench)
         finally:
             bench.save_coverage()
+            bench.save_trace()
 
     # cocotb looks at the signature of what it is given.
     del test.__wrapped__
@@ -103,7 +111,8 @@ class TB:
         self.config = ArrayConfig.from_dict(setup.manifest["config"])
         self.golden = GoldenEngine(self.config)
         self.rng = np.random.default_rng([setup.seed, zlib.crc32(name.encode())])
-        self.coverage = Coverage()
+        self.coverage = Coverage(self.config)
+        self.kind = "gemm"
         widths = {port["name"]: port["width"] for port in setup.manifest["ports"]}
         self.sources = {
             stream: Source(dut, stream, widths[f"{stream}_payload"], self.rng)
@@ -111,6 +120,7 @@ class TB:
         }
         self.results = Sink(dut, "d")
         self.clocks = 0
+        self._trace = 0
         self._first_command: int | None = None
         self._last_result = 0
 
@@ -152,8 +162,14 @@ class TB:
     def stall(self, share: float) -> None:
         """Stall every stream at random, in up to this share of the clocks; 0 for none."""
         for stream in (*self.sources.values(), self.results):
-            own = self.rng.uniform(0, share)
-            stream.stall = random_stall(self.rng, own) if share else never
+            own, seed = self.rng.uniform(0, share), int(self.rng.integers(1 << 32))
+            stream.stall = RandomStall(own, seed) if share else never
+
+    def stall_as(self, recorded: dict[str, tuple[float, int]]) -> None:
+        """Stall streams as a replay file says, by share and seed."""
+        for stream in (*self.sources.values(), self.results):
+            if stream.name in recorded:
+                stream.stall = RandomStall(*recorded[stream.name])
 
     async def check(self, call: Call) -> Outcome:
         """Make a call on the array and on the golden engine, and compare what both leave.
@@ -161,6 +177,14 @@ class TB:
         Cycles are compared where no stream stalled.
         """
         expected = call.run(self.golden)
+        stalls = {
+            stream.name: stream.stall
+            for stream in (*self.sources.values(), self.results)
+            if isinstance(stream.stall, RandomStall)
+        }
+        # So that a replay stalls in the same clocks.
+        for stall in stalls.values():
+            stall.restart()
         got = await self.make(call)
         stalled = any(
             stream.stall is not never for stream in (*self.sources.values(), self.results)
@@ -170,7 +194,7 @@ class TB:
         differences = expected.differences(got)
         where = ""
         if differences and self.setup.replay is None:
-            where = f"; the call is recorded in {self._record(call, expected, got)}"
+            where = f"; the call is recorded in {self._record(call, expected, got, stalls)}"
         assert not differences, (
             f"{call.describe()}: expected and found {'; '.join(differences)}{where}"
         )
@@ -194,6 +218,7 @@ class TB:
     def send(self, call: Call) -> "Expected":
         """Queue the commands and operands of a call; return what to wait for."""
         self._first_command = None
+        self.kind = call.kind
         if call.kind == "gemm":
             return self._send_gemm(call)
         return self._send_conversion(call)
@@ -270,12 +295,42 @@ class TB:
 
     def save_coverage(self) -> None:
         """Add what this test covered to the file of the run."""
-        for stream in (*self.sources.values(), self.results):
-            self.coverage.hit("stalled stream", stream.name, stream.stalled)
         path = Path(self.setup.coverage)
         if path.exists():
             self.coverage.add_file(path)
         self.coverage.save(path)
+
+    def save_trace(self) -> None:
+        """Add clocks and a digest of what the ports did to the file of the run.
+
+        Two simulators that agree have the same in it; see `_note`.
+        """
+        path = Path(self.setup.traces)
+        traces = json.loads(path.read_text()) if path.exists() else {}
+        traces[self.name] = {"clocks": self.clocks, "digest": f"{self._trace:08x}"}
+        with replacing(path) as file:
+            file.write(json.dumps(traces, indent=2).encode())
+
+    def _note(self) -> None:
+        """Digest the handshakes, flags, and results of a clock, and count what stalls.
+
+        Columns that a result does not use are undefined, so they are left out.
+        """
+        dut = self.dut
+        ready = [str(getattr(dut, f"{name}_ready").value) for name in self.sources]
+        seen = [*ready, str(dut.d_valid.value), str(dut.busy.value), str(dut.flags.value)]
+        if dut.d_valid.value:
+            bits, cols = str(dut.d_payload.value), self.config.cols
+            keep = bits[1 : cols + 1]
+            values = (
+                bits[cols + 1 + 32 * i : cols + 33 + 32 * i] for i in range(cols) if keep[i] == "1"
+            )
+            seen += [bits[: cols + 1], *values]
+        self._trace = zlib.crc32("".join(seen).encode(), self._trace)
+        for name in ("commands", "a", "b"):
+            self.coverage.hit("stalled stream", name, self.sources[name].starved)
+        self.coverage.hit("stalled stream", f"c in {self.kind}", self.sources["c"].starved)
+        self.coverage.hit("stalled stream", f"d in {self.kind}", self.results.blocked)
 
     async def _run_streams(self) -> None:
         streams = (*self.sources.values(), self.results)
@@ -293,6 +348,7 @@ class TB:
                         self._first_command = self.clocks
                     if stream.name == "d":
                         self._last_result = self.clocks
+            self._note()
 
     def _send_gemm(self, call: Call) -> "Expected":
         config, arguments = self.config, call.arguments
@@ -375,11 +431,14 @@ class TB:
     def _patience(self) -> int:
         return PATIENCE + 8 * (self.config.rows + self.config.cols)
 
-    def _record(self, call: Call, expected: Outcome, got: Outcome) -> Path:
+    def _record(
+        self, call: Call, expected: Outcome, got: Outcome, stalls: dict[str, RandomStall]
+    ) -> Path:
         """Write a replay file; return where."""
         path = Path(self.setup.coverage).with_name(MISMATCH.format(test=self.name))
         notes = {"test": self.name, "seed": self.setup.seed, "simulator": cocotb.SIM_NAME}
-        Mismatch(call, expected, got, "golden", "rtl", notes).save(path)
+        notes["stalls"] = {name: (stall.share, stall.seed) for name, stall in stalls.items()}
+        Mismatch(call, expected, got, "golden", "rtl", notes, self.setup.edited).save(path)
         return path
 
 

@@ -1,5 +1,6 @@
 """The tests of the regression; cocotb runs them within a simulator."""
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from cosim.calls import Call, Mismatch
 from cosim.campaign import random_conversion, random_gemm
 from cosim.regression.streams import never
 from cosim.regression.testbench import TB, bench_test, regression_test
+from cosim.units.boundaries import accumulators_near, around
 from pysim import FloatFormat, GoldenEngine, Rounding, convert, decode
 from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
 
@@ -42,7 +44,7 @@ async def random_gemms(bench: TB) -> None:
 @regression_test
 async def stalled_gemms(bench: TB) -> None:
     """The same with every stream stalling at random."""
-    for _ in range(80):
+    for _ in range(50):
         bench.stall(bench.rng.choice([0.1, 0.5, 0.9]))
         await bench.check(_random_gemm(bench))
 
@@ -78,15 +80,65 @@ async def random_conversions(bench: TB) -> None:
 
 @regression_test
 async def boundaries_of_conversion(bench: TB) -> None:
-    """Around each FP8 number and each midpoint, and at the ends of the wider formats."""
+    """Around numbers of each format and around their midpoints, and what is no number."""
+    special = np.array([0, 1, 0x7FFFFF, 0x7F7FFFFF, 0x7F800000, 0x7F800001, 0x7FC00000], np.uint32)
+    special = np.concatenate([special, special | np.uint32(1 << 31)]).view(np.float32)
     for fmt, rounding, saturate in product(NARROW, Rounding, (False, True)):
-        codes = np.arange(1 << fmt.width) if fmt.width == 8 else _telling_codes(fmt)
-        bits = decode(codes.astype(f"u{fmt.width // 8}"), fmt).view(np.uint32).astype(np.int64)
-        half = 1 << (22 - fmt.fraction_bits)
-        offsets = np.array([-1, 0, 1, half - 1, half, half + 1])
-        chosen = bench.rng.choice(len(bits), size=min(64, len(bits)), replace=False)
-        around = (bits[chosen, None] + offsets).astype(np.uint32).reshape(-1)
-        await bench.check(_conversion(bench, around.view(np.float32), fmt, rounding, saturate))
+        codes = np.arange(fmt.max_code + 1)
+        if len(codes) > 32:
+            telling = _telling_codes(fmt)
+            telling = telling[telling <= fmt.max_code]
+            codes = np.union1d(telling, bench.rng.choice(codes, size=16, replace=False))
+        numbers = np.concatenate([around(str(fmt), codes), special])
+        await bench.check(_conversion(bench, numbers, fmt, rounding, saturate))
+
+
+@regression_test
+async def draws_at_the_threshold(bench: TB) -> None:
+    """Numbers that a draw only just rounds up, or only just not; draws of zero and of all ones."""
+    rng, config = bench.rng, bench.config
+    bits, width = config.random_bits, config.lfsr_width
+    ones = (1 << bits) - 1
+    for fmt in NARROW:
+        place = 2.0**-fmt.fraction_bits
+        # FP32 has room for so many bits of the discarded fraction of a number around 1.
+        room = min(bits, FP32.fraction_bits - fmt.fraction_bits)
+        fractions = rng.integers(1, 1 << room, size=(2, config.cols)) << bits - room
+        for draws, numbers in (
+            (ones + 1 - fractions[0], 1 + fractions[0] / (ones + 1) * place),
+            (ones - fractions[1], 1 + fractions[1] / (ones + 1) * place),
+            (np.zeros(config.cols, np.int64), 1 + fractions[0] / (ones + 1) * place),
+            (np.full(config.cols, ones), 1 + fractions[0] * 0 * place),
+        ):
+            # Zero is no state; where a draw takes the whole register, it never draws zero.
+            high = (
+                rng.integers(1, 1 << min(width - bits, 32), size=config.cols) if width > bits else 0
+            )
+            states = high.astype(np.uint64) << np.uint64(bits) if width > bits else np.uint64(0)
+            states = states | np.maximum(draws, width == bits).astype(np.uint64)
+            call = _conversion(
+                bench, numbers.astype(np.float32), fmt, Rounding.STOCHASTIC, saturate=False
+            )
+            await bench.check(replace(call, random_state=states))
+
+
+@regression_test
+async def changes_between_calls(bench: TB) -> None:
+    """Each pair of formats, target, and rounding after each."""
+    pairs = list(product(product(OPERAND_FORMATS, repeat=2), repeat=2))
+    targets = list(product(OUTPUT_FORMATS, repeat=2))
+    roundings = list(product(Rounding, repeat=2))
+    for i in range(max(len(pairs), len(targets), len(roundings))):
+        settings = zip(
+            pairs[i % len(pairs)],
+            targets[i % len(targets)],
+            roundings[i % len(roundings)],
+            strict=True,
+        )
+        for (a_format, b_format), target, rounding in settings:
+            call = _one_tile(bench, k=2, out_format=target, rounding=rounding)
+            call.arguments.update(a_format=a_format.name, b_format=b_format.name)
+            await bench.check(call)
 
 
 @regression_test
@@ -119,38 +171,20 @@ async def payloads_of_nan(bench: TB) -> None:
 
 
 @regression_test
-async def sums_that_cancel(bench: TB) -> None:
-    """Accumulators near the product with the other sign: long shifts, both zeros, ties."""
-    rng, config = bench.rng, bench.config
-    for a_format, b_format in product(OPERAND_FORMATS, repeat=2):
-        # After a single step, nothing hides the sign of a zero.
-        for k in (1, 1, 1, 3, 3, 3):
-            m, n = 2 * config.rows, 2 * config.cols
-            a = rng.integers(a_format.max_code + 1, size=(m, k), dtype=np.uint8)
-            b = rng.integers(b_format.max_code + 1, size=(k, n), dtype=np.uint8)
-            first = decode(a[:, :1], a_format) * decode(b[:1], b_format)
-            nearby = (-first).view(np.uint32) + rng.integers(-2, 3, first.shape).astype(np.uint32)
-            shifted = -first * np.float32(2.0) ** rng.integers(-26, 27, first.shape)
-            c = np.where(rng.random(first.shape) < 0.5, nearby.view(np.float32), shifted)
-            operands = {"a": a, "b": b, "c": c.astype(np.float32)}
-            await bench.check(_gemm(bench, operands, a_format, b_format, FP32))
-
-
-@regression_test
 async def boundaries_of_addition(bench: TB) -> None:
-    """Accumulators at every distance from the product: ties, carries, bits that only just count."""
-    codes = (0x3C, 0x3D, 0x3E, 0x3F)  # 1, 1.25, 1.5, and 1.75 in E5M2
-    significands = np.array([0x3F800000, 0x3F800001, 0x3FC00000, 0x3FFFFFFF], dtype=np.uint32)
-    distances = np.arange(-29, 30)
-    sizes = np.ldexp(significands.view(np.float32)[:, None], distances)
-    starts = np.concatenate([sizes.reshape(-1), -sizes.reshape(-1)])
-    operands = {
-        "a": np.array(codes, dtype=np.uint8)[:, None],
-        "b": np.full((1, len(starts)), codes[-1], dtype=np.uint8),
-        "c": np.tile(starts, (len(codes), 1)),
-    }
-    e5m2 = OPERAND_FORMATS[0]
-    await bench.check(_gemm(bench, operands, e5m2, e5m2, FP32))
+    """Accumulators around products: at every distance, at every depth of cancellation, at ties."""
+    rng, rows = bench.rng, bench.config.rows
+    for a_format, b_format in product(OPERAND_FORMATS, repeat=2):
+        # Factors of moderate size: an accumulator on every side of their product can be had.
+        a = rng.choice(_moderate_codes(a_format), size=(rows, 1))
+        b = rng.choice(_moderate_codes(b_format), size=(1, 1))
+        products = decode(a, a_format) * decode(b, b_format)
+        near = accumulators_near(products.reshape(-1), 1 << 16)
+        # The rows share the accumulators out, each around its own product.
+        width = -(-near.shape[1] // rows)
+        starts = np.stack([np.resize(near[i, i::rows], width) for i in range(rows)])
+        operands = {"a": a, "b": np.repeat(b, width, axis=1), "c": starts}
+        await bench.check(_gemm(bench, operands, a_format, b_format, FP32))
 
 
 @regression_test
@@ -205,13 +239,28 @@ async def operands_wait_for_each_other(bench: TB) -> None:
 
 @regression_test
 async def commands_in_a_row(bench: TB) -> None:
-    """Several calls are queued at once; none disturbs another."""
-    for _ in range(5):
+    """Several calls of both kinds are queued at once, at full speed and stalled; none disturbs."""
+    rng = bench.rng
+    for i in range(10):
+        bench.stall(0.5 if i % 2 else 0)
         calls = []
         expected = []
         start = bench.golden.random_state
-        for _ in range(4):
-            call = _one_tile(bench, k=int(bench.rng.integers(0, 6)))
+        for is_gemm in rng.permutation([True, True, True, False, False]):
+            fmt = OUTPUT_FORMATS[rng.integers(len(OUTPUT_FORMATS))]
+            if is_gemm:
+                call = _one_tile(bench, k=int(rng.integers(0, 6)), out_format=fmt)
+                formats = rng.choice([fmt.name for fmt in OPERAND_FORMATS], size=2).tolist()
+                call.arguments.update(a_format=formats[0], b_format=formats[1])
+                if rng.random() < 0.5:
+                    del call.operands["c"]
+            else:
+                # Of whole rows, so that it is one command.
+                numbers = rng.standard_normal(bench.config.cols * int(rng.integers(1, 4)))
+                narrow = NARROW[rng.integers(len(NARROW))]
+                call = _conversion(
+                    bench, numbers.astype(np.float32), narrow, Rounding.STOCHASTIC, True
+                )
             calls.append(call)
             expected.append(call.run(bench.golden))
         await bench.load_lanes(start.tolist())
@@ -227,6 +276,7 @@ async def commands_in_a_row(bench: TB) -> None:
             assert np.array_equal(values.view(np.uint8), outcome.values.view(np.uint8))
         assert np.array_equal(await bench.read_lanes(), bench.golden.random_state)
         await bench.take_flags()
+        bench.coverage.sample_queue(calls)
 
 
 @regression_test
@@ -244,15 +294,42 @@ async def reset_in_flight(bench: TB) -> None:
             call = _conversion(bench, numbers, OPERAND_FORMATS[0], Rounding.STOCHASTIC, True)
         bench.send(call)
         await bench.wait(clocks)
-        bench.coverage.hit("reset during", _phase(bench, call, clocks))
-        await bench.reset()
-        await bench.settled()
-        assert not bench.dut.busy.value
-        assert not bench.dut.d_valid.value
-        assert int(bench.dut.flags.value) == 0
-        await bench.check(_one_tile(bench, k=3))
+        bench.coverage.hit("reset during", f"flowing: {_phase(bench, call, clocks)}")
+        await _reset_and_check(bench)
     await bench.reset()
-    bench.coverage.hit("reset during", "idle")
+    bench.coverage.hit("reset during", "flowing: idle")
+    await bench.check(_one_tile(bench, k=3))
+
+
+@regression_test
+async def reset_while_stalled(bench: TB) -> None:
+    """A reset of an array that waits for a stream, in each phase that can."""
+    config = bench.config
+    numbers = bench.rng.standard_normal(8 * config.cols).astype(np.float32)
+    stuck = [("load", "c"), ("compute", "a"), ("compute", "b"), ("drain", "d")]
+    for phase, name in [*stuck, ("convert", "c"), ("convert", "d")]:
+        stream = bench.results if name == "d" else bench.sources[name]
+        stream.stall = lambda: True
+        # Twice: the last result of the first may wait in its register while the array goes on.
+        for _ in range(2):
+            if phase == "convert":
+                narrow = OPERAND_FORMATS[0]
+                bench.send(_conversion(bench, numbers, narrow, Rounding.STOCHASTIC, True))
+            else:
+                bench.send(_one_tile(bench, k=4, m=config.rows))
+        await bench.wait(8 * (config.rows + config.cols) + 40)
+        assert bench.dut.busy.value, f"not busy while {name} is stalled"
+        bench.coverage.hit("reset during", f"stalled: {phase}")
+        stream.stall = never
+        await _reset_and_check(bench)
+
+
+async def _reset_and_check(bench: TB) -> None:
+    await bench.reset()
+    await bench.settled()
+    assert not bench.dut.busy.value
+    assert not bench.dut.d_valid.value
+    assert int(bench.dut.flags.value) == 0
     await bench.check(_one_tile(bench, k=3))
 
 
@@ -394,7 +471,9 @@ async def flags_stick(bench: TB) -> None:
 async def recorded_call(bench: TB) -> None:
     """The call of a replay file."""
     assert bench.setup.replay is not None
-    await bench.check(Mismatch.load(Path(bench.setup.replay)).call)
+    mismatch = Mismatch.load(Path(bench.setup.replay))
+    bench.stall_as(mismatch.notes.get("stalls", {}))
+    await bench.check(mismatch.call)
 
 
 def _random_gemm(bench: TB) -> Call:
@@ -458,6 +537,13 @@ def _telling_codes(fmt: FloatFormat) -> np.ndarray:
     if fmt.infinity_code is not None:
         codes.append(fmt.infinity_code)
     return np.array([*codes, *(code | fmt.sign_code for code in codes)])
+
+
+def _moderate_codes(fmt: FloatFormat) -> np.ndarray:
+    """Codes of numbers from 1/8 to 8, both signs."""
+    codes = np.arange(1 << fmt.width, dtype=np.uint8)
+    magnitude = np.abs(decode(codes, fmt))
+    return codes[(magnitude >= 0.125) & (magnitude <= 8)]
 
 
 def _numbers_around(

@@ -7,6 +7,7 @@ import numpy as np
 
 from cosim.calls import Call
 from cosim.units import specification
+from cosim.units.boundaries import boundaries
 from cosim.units.check import Part, Progress, Result, Wrong, first, run_chunks
 from cosim.units.datapath import pack
 from cosim.units.harness import Unit
@@ -40,31 +41,6 @@ def mode_code(fmt: str, rounding: str, saturate: bool) -> int:
         "saturate": saturate,
     }
     return int(pack(ConversionMode, {name: np.array(value) for name, value in fields.items()}))
-
-
-def boundaries(fmt: str) -> np.ndarray:
-    """FP32 numbers where the rounding to a format changes, with two neighbours on each side.
-
-    Each number of the format and each midpoint of two, the first beyond the largest included, both
-    signs; then every FP16 number, infinities, NaNs, and the ends of FP32's ranges.
-
-    Returns
-    -------
-    numpy.ndarray of float32
-    """
-    steps = specification.grid(fmt)
-    # BF16's next number is FP32's infinity.
-    with np.errstate(over="ignore"):
-        turning = np.concatenate([steps, (steps[:-1] + steps[1:]) / 2]).astype(np.float32)
-    near = turning.view(np.uint32).astype(np.int64)[:, None] + np.arange(-2, 3)
-    special = [0, 1, 2, 0x7FFFFF, 0x800000, 0x7F7FFFFF, 0x7F800000]
-    special += [0x7F800001, 0x7FBFFFFF, 0x7FC00000, 0x7FC00001, 0x7FFFFFFF]
-    near = np.concatenate([near[near >= 0], special])
-    signed = np.unique(np.concatenate([near, near | 1 << 31]).astype(np.uint32))
-    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
-    with np.errstate(invalid="ignore"):
-        halves = halves.astype(np.float32)
-    return np.concatenate([signed.view(np.float32), halves])
 
 
 def telling_draws(x: np.ndarray, fmt: str, random_bits: int) -> np.ndarray:

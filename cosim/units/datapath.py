@@ -9,6 +9,7 @@ from amaranth.lib import data
 
 from cosim.calls import Call
 from cosim.units import specification
+from cosim.units.boundaries import accumulators_near
 from cosim.units.check import Part, Progress, Result, Wrong, first, run_chunks
 from cosim.units.harness import Unit
 from hw.accumulator import Accumulator, AccumulatorAdder
@@ -218,48 +219,6 @@ def check_element(
                 sentence = f"{side} {inputs[side][i]:#x} passes on as {got[passed][i + 1]:#x}"
                 return Result("element", count, Wrong(unit.name, sentence))
     return Result("element", count, None)
-
-
-def accumulators_near(products: np.ndarray, count: int) -> np.ndarray:
-    """FP32 accumulators at the boundaries of sums with each product.
-
-    Around a finite product that is not zero: each distance in exponent from -27 to 27, with
-    significands at both ends of their range and in its middle, both signs; the product itself with
-    the other sign, and its neighbours; then zeros, subnormals, the ends of the normals, infinities,
-    and NaNs; then powers of two all over the range, with their neighbours.
-
-    Parameters
-    ----------
-    products : numpy.ndarray of float32, shape [P]
-    count : int
-        Accumulators for each product, at least 16: those around the product with the other sign,
-        and as many of the rest as fit, taken evenly.
-
-    Returns
-    -------
-    numpy.ndarray of float32, shape [P, count or the length of the list]
-    """
-    bits = products.view(np.uint32).astype(np.int64)[:, None]
-    sign, field = bits & 1 << 31, np.clip(bits >> 23 & 255, 1, 254)
-    distances = np.arange(-27, 28)
-    fractions = np.array([0, 1, 0x200000, 0x3FFFFF, 0x400000, 0x400001, 0x7FFFFE, 0x7FFFFF])
-    fields = np.clip(field + distances, 0, 254)
-    shifted = (fields[:, :, None] << 23 | fractions).reshape(len(products), -1)
-    opposite = (sign ^ 1 << 31) | np.clip((bits & 0x7FFFFFFF) + np.arange(-4, 5), 0, 0x7F7FFFFF)
-    special = [0, 1, 2, 0x7FFFFE, 0x7FFFFF, 0x800000, 0x800001, 0x7F7FFFFE, 0x7F7FFFFF]
-    special += [0x7F800000, 0x7FC00000, 0x7F800001, 0x7FFFFFFF]
-    powers = (np.arange(1, 255, 8)[:, None] << 23) + np.array([-1, 0, 1])
-    everywhere = np.concatenate([special, powers.reshape(-1)])
-    both = [
-        np.concatenate([part, part | 1 << 31], axis=-1)
-        for part in (shifted, np.broadcast_to(everywhere, (len(products), everywhere.size)))
-    ]
-    others = np.concatenate([both[1], both[0]], axis=1)
-    left = count - opposite.shape[1]
-    if left < others.shape[1]:
-        others = others[:, np.linspace(0, others.shape[1] - 1, left).astype(np.int64)]
-    starts = np.concatenate([opposite, others], axis=1)
-    return starts.astype(np.uint32).view(np.float32)
 
 
 def pack(struct: type[data.Struct], fields: Mapping[str, np.ndarray]) -> np.ndarray:

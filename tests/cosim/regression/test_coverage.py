@@ -1,19 +1,23 @@
-"""Coverage: what is counted, and what counts as missed."""
+"""Coverage: what is counted, what counts as missed, and the page that shows it."""
 
 import numpy as np
 import pytest
 
 from cosim.calls import Call
 from cosim.regression.coverage import Coverage, goals
+from cosim.regression.report import write_report
 from pysim import ArrayConfig, GoldenEngine
 
+CONFIG = ArrayConfig(2, 2)
 
-def covered_by(x, fmt, rounding="nearest", saturate=False):
-    engine = GoldenEngine(ArrayConfig(2, 2))
+
+def covered_by(x, fmt, rounding="nearest", saturate=False, state=None):
+    engine = GoldenEngine(CONFIG)
     x = np.array(x, dtype=np.float32)
     arguments = {"fmt": fmt, "rounding": rounding, "saturate": saturate}
-    call = Call(engine.config, "quantize", {"x": x}, arguments, engine.random_state)
-    coverage = Coverage()
+    state = engine.random_state if state is None else np.array(state, dtype=np.uint64)
+    call = Call(engine.config, "quantize", {"x": x}, arguments, state)
+    coverage = Coverage(CONFIG)
     coverage.sample(call, call.run(engine))
     return {bin: count for bin, count in coverage.counts.items() if count}
 
@@ -21,33 +25,70 @@ def covered_by(x, fmt, rounding="nearest", saturate=False):
 @pytest.mark.parametrize(
     ("number", "how"),
     [
-        (1.0, {"exactly"}),
-        (1.01, {"down"}),
-        (1.24, {"up"}),
-        (1.125, {"down", "from a tie"}),
-        (1.375, {"up", "from a tie"}),
-        (1.99, {"up", "up to a power of two"}),
-        (1e9, {"to infinity or NaN"}),
-        (2.0**-17, {"down", "from a tie"}),
-        (1.5 * 2.0**-17, {"up", "up to a power of two"}),
+        (1.0, {"normal exact"}),
+        (1.01, set()),
+        (1.25 + 2.0**-20, {"normal just above a number"}),
+        (1.125 - 2.0**-20, {"normal just below a tie"}),
+        (1.125, {"normal tie, even below"}),
+        (1.375, {"normal tie, odd below"}),
+        (1.125 + 2.0**-20, {"normal just above a tie"}),
+        (1.99, {"normal carry out"}),
+        (1.75 + 0.25 - 2.0**-20, {"normal just below a number", "normal carry out"}),
+        (1e9, set()),
+        (2.0**-17, {"subnormal tie, even below"}),
+        (2.0**-14 - 2.0**-19, {"subnormal carry out"}),
     ],
 )
-def test_rounded(number, how):
-    found = {answer for question, answer in covered_by([number], "e5m2") if question == "rounded"}
-    assert found == {f"e5m2 {name}" for name in how}
+def test_rounding_of_a_number(number, how):
+    found = {answer for name, answer in covered_by([number], "e5m2") if "number" in name}
+    assert {name.partition(": ")[2] for name in found if "e5m2 nearest: " in name} >= how
+    rounded = {answer for name, answer in covered_by([number], "e5m2") if "rounding" in name}
+    assert rounded == {f"e5m2 nearest: {name}" for name in how}
 
 
-def test_results_and_flags():
-    found = covered_by([0, 2.0**-16, 1, 1e9, np.nan], "e5m2")
-    for name in ("zero", "subnormal", "normal", "infinite", "nan"):
-        assert found["result", f"e5m2 {name}"] == 1
-    assert found["flag", "overflow"] == found["flag", "inexact"] == 1
-    assert ("flag", "invalid") not in found
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [
+        (57344, set()),
+        (57345, set()),
+        (61439, set()),
+        (61440, {"too large once rounded"}),
+        (65536, {"too large"}),
+        (np.inf, {"infinity"}),
+    ],
+)
+def test_out_of_range(number, what):
+    found = {answer for question, answer in covered_by([number], "e5m2") if "range" in question}
+    assert found == {f"e5m2 nearest: {name}" for name in what}
+
+
+def test_results_sources_and_flags():
+    found = covered_by([0, -0.0, 2.0**-16, 1, 1e9, np.nan], "e5m2")
+    for name in ("subnormal", "normal", "infinite", "nan"):
+        assert found["result", f"e5m2: {name}"] == 1
+    for name in ("+0", "-0", "rounds among subnormals", "normal", "too large", "nan"):
+        assert found["number to convert", f"e5m2 nearest: {name}"] == 1
+    assert found["flag", "quantize: overflow"] == found["flag", "quantize: inexact"] == 1
+    assert ("flag", "quantize: invalid") not in found
     assert found["conversion alone", "e5m2 nearest"] == 1
 
 
+@pytest.mark.parametrize(
+    ("number", "draw", "name"),
+    [
+        (1.0625, (3 << 14) - 1, "f + R = 2^r - 1"),
+        (1.0625, 3 << 14, "f + R = 2^r"),
+        (1.0625, 0, "R = 0"),
+        (1.0, (1 << 16) - 1, "R = 2^r - 1, number stays"),
+    ],
+)
+def test_draws(number, draw, name):
+    found = covered_by([number], "e5m2", "stochastic", state=[1 << 16 | draw, 1])
+    assert {answer for question, answer in found if question == "draw"} == {f"e5m2: {name}"}
+
+
 def test_steps_of_a_gemm():
-    engine = GoldenEngine(ArrayConfig(2, 2))
+    engine = GoldenEngine(CONFIG)
     arguments = {"a_format": "e5m2", "b_format": "e4m3", "out_format": "fp16"}
     arguments |= {"rounding": "nearest", "saturate": False}
     # (-0 + 0 x 1), then + infinity x 0; beside it (-0 + 0 x -1), then + infinity x 1.
@@ -57,29 +98,64 @@ def test_steps_of_a_gemm():
         "c": np.array([[-0.0, -0.0]], dtype=np.float32),
     }
     call = Call(engine.config, "gemm", operands, arguments, engine.random_state)
-    coverage = Coverage()
+    coverage = Coverage(CONFIG)
     coverage.sample(call, call.run(engine))
     found = {bin: count for bin, count in coverage.counts.items() if count}
-    assert found["product", "zero x normal"] == 2
-    assert found["product", "infinite x zero"] == found["product", "infinite x normal"] == 1
-    assert found["sum of zeros", "-0 + +0"] == found["sum of zeros", "-0 + -0"] == 1
-    assert found["sum", "zero + nan"] == found["sum", "zero + infinite"] == 1
-    assert found["invalid step", "infinity times zero"] == 1
-    assert ("invalid step", "infinity less infinity") not in found
-    assert found["result", "fp16 infinite"] == found["result", "fp16 nan"] == 1
-    assert not [answer for question, answer in found if question == "step"]
+    pair = "e5m2 x e4m3"
+    assert found["product", f"{pair}: zero x normal"] == 2
+    assert found["product", f"{pair}: infinite x zero"] == 1
+    assert found["product", f"{pair}: infinite x normal"] == 1
+    assert found["sum of zeros", f"{pair}: -0 + +0"] == 1
+    assert found["sum of zeros", f"{pair}: -0 + -0"] == 1
+    assert found["sum", f"{pair}: zero + nan"] == found["sum", f"{pair}: zero + infinite"] == 1
+    assert found["invalid step", f"{pair}: infinity times zero"] == 1
+    assert ("invalid step", f"{pair}: infinity less infinity") not in found
+    assert found["result", "fp16: infinite"] == found["result", "fp16: nan"] == 1
+    assert not [answer for question, answer in found if question == "alignment"]
+
+
+def test_changes_from_call_to_call():
+    engine, coverage = GoldenEngine(CONFIG), Coverage(CONFIG)
+    for fmt, rounding in (("e5m2", "nearest"), ("fp16", "stochastic")):
+        arguments = {"fmt": fmt, "rounding": rounding, "saturate": False}
+        operands = {"x": np.ones(1, dtype=np.float32)}
+        call = Call(engine.config, "quantize", operands, arguments, engine.random_state)
+        coverage.sample(call, call.run(engine))
+    assert coverage.counts["next call", "quantize: quantize"] == 1
+    assert coverage.counts["next rounding", "nearest: stochastic"] == 1
 
 
 def test_missed_until_reached(tmp_path):
-    coverage = Coverage()
-    total = sum(map(len, goals().values()))
+    coverage = Coverage(CONFIG)
+    total = sum(map(len, goals(CONFIG).values()))
     assert len(coverage.missed()) == total
-    coverage.hit("flag", "invalid", 2)
+    coverage.hit("flag", "gemm: invalid", 2)
     assert len(coverage.missed()) == total - 1
     coverage.save(tmp_path / "coverage.json")
-    other = Coverage()
-    other.hit("flag", "invalid")
+    other = Coverage(CONFIG)
+    other.hit("flag", "gemm: invalid")
     other.add_file(tmp_path / "coverage.json")
-    assert other.counts["flag", "invalid"] == 3
-    assert "flag: invalid" not in other.missed()
-    assert "flag: overflow" in other.missed()
+    assert other.counts["flag", "gemm: invalid"] == 3
+    assert "flag: gemm: invalid" not in other.missed()
+    assert "flag: gemm: overflow" in other.missed()
+
+
+def test_zero_cannot_be_drawn_where_a_draw_is_the_whole_register():
+    config = ArrayConfig(2, 2, lfsr_width=8, random_bits=8)
+    assert "e5m2: R = 0" in goals(CONFIG)["draw"]
+    assert "e5m2: R = 0" not in goals(config)["draw"]
+
+
+def test_report(tmp_path):
+    coverage = Coverage(CONFIG)
+    coverage.hit("alignment", "e5m2 x e5m2: add 24", 77)
+    path = tmp_path / "coverage.html"
+    table, missed = coverage.to_dict(), coverage.missed()
+    write_report(path, CONFIG, "icarus", 5, {"some_test": False}, table, missed)
+    page = path.read_text()
+    assert "some_test FAILED" in page
+    assert "<td>77</td>" in page
+    assert "alignment: e5m2 x e5m2: add 25" in page  # among those not reached
+    assert "http" not in page
+    total = sum(map(len, goals(CONFIG).values()))
+    assert f"1 of {total} situations" in page

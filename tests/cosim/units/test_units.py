@@ -11,9 +11,8 @@ import rtl_gen
 from cosim.calls import Mismatch
 from cosim.mutation.faults import FAULTS
 from cosim.units import specification
+from cosim.units.boundaries import accumulators_near, boundaries
 from cosim.units.campaign import CHECKS, select, suspects
-from cosim.units.conversion import boundaries
-from cosim.units.datapath import accumulators_near
 from cosim.units.randomness import check_randomness, correlate
 from pysim import ArrayConfig, GoldenEngine, InputError
 

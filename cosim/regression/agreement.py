@@ -1,0 +1,34 @@
+"""Whether two simulators agree: on every test, every count, and every clock of every port."""
+
+from cosim.regression.runner import Outcome
+
+
+def disagreements(first: Outcome, second: Outcome) -> list[str]:
+    """Say in sentences where two runs of the same tests differ.
+
+    Parameters
+    ----------
+    first, second : Outcome
+        Of one design and seed, under two simulators.
+    """
+    found = []
+    if list(first.tests) != list(second.tests):
+        found.append("they ran different tests")
+    found += [
+        f"{name} {'passed' if passed else 'failed'} under one and not the other"
+        for name, passed in first.tests.items()
+        if second.tests.get(name, passed) != passed
+    ]
+    for name, trace in first.traces.items():
+        other = second.traces.get(name)
+        if other is not None and trace["clocks"] != other["clocks"]:
+            found.append(f"{name} took {trace['clocks']} clocks and {other['clocks']}")
+        elif other is not None and trace != other:
+            found.append(f"ports did something else in {name}")
+    found += [
+        f"{question}: {answer} was counted {count} and {second.coverage[question][answer]} times"
+        for question, bins in first.coverage.items()
+        for answer, count in bins.items()
+        if second.coverage.get(question, {}).get(answer, count) != count
+    ]
+    return found
