@@ -52,19 +52,21 @@ def diagnose(design: Design, outcome: Outcome) -> list[Suspicion]:
 
         found = [Suspicion(wrong.unit, wrong.sentence) for wrong in suspects(design)]
     except MissingToolError as error:
-        found = []
-        alone = f"units were not tried by themselves ({error})"
-    else:
-        alone = "every unit passes by itself"
-    if found:
-        return found
+        control = f" or {_module(design, 'fp8_tile_control')}"
+        likely = _from_symptoms(design, outcome, control)
+        alone = f"units were not tried by themselves: {error}"
+        return [Suspicion(likely.unit, f"{likely.evidence}; {alone}")]
     likely = _from_symptoms(design, outcome)
-    return [Suspicion(likely.unit, f"{likely.evidence}; {alone}")]
+    if not found:
+        return [Suspicion(likely.unit, f"{likely.evidence}; every unit passes by itself")]
+    if found[0].unit == likely.unit:
+        found[0] = Suspicion(likely.unit, f"{likely.evidence}; {found[0].evidence}")
+    return found
 
 
-def _from_symptoms(design: Design, outcome: Outcome) -> Suspicion:
+def _from_symptoms(design: Design, outcome: Outcome, control: str = "") -> Suspicion:
+    """Say what the failing tests point to; `control` goes with the top if it may be at fault."""
     top, complaints = design.manifest["top"], outcome.failures
-    control = _module(design, "fp8_tile_control")
     for name, complaint in complaints.items():
         if "keep is" in complaint:
             return Suspicion(top, f"results tell of wrong columns ({name}: {complaint})")
@@ -78,10 +80,10 @@ def _from_symptoms(design: Design, outcome: Outcome) -> Suspicion:
         if (row := _started_wrong(mismatch)) is not None:
             length = mismatch.call.operands["a"].shape[1]
             evidence = f"accumulators do not start from +0, seen in row {row} with K of {length}"
-            return Suspicion(f"{top} or {control}", evidence)
+            return Suspicion(f"{top}{control}", evidence)
     for name, complaint in complaints.items():
         if any(words in complaint for words in ("last is", "no handshake", "nobody asked")):
-            return Suspicion(f"{control} or {top}", f"{name}: {complaint}")
+            return Suspicion(f"{top}{control}", f"{name}: {complaint}")
     for mismatch in mismatches:
         differences = "; ".join(mismatch.expected.differences(mismatch.got))
         if differences.startswith("flags"):

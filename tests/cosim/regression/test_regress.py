@@ -5,6 +5,7 @@ import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +13,11 @@ import rtl_gen
 from cosim.calls import Mismatch
 from cosim.campaign import run_campaign
 from cosim.errors import CheckFailedError
+from cosim.mutation.faults import FAULTS as FAULTY
 from cosim.regression import testbench
-from cosim.regression.runner import OutOfTimeError, run_regression, select
+from cosim.regression.agreement import disagreements
+from cosim.regression.diagnosis import diagnose
+from cosim.regression.runner import Outcome, OutOfTimeError, run_regression, select, writes_fst
 from cosim.rtl import RtlEngine
 from pysim import ArrayConfig, GoldenEngine, InputError
 
@@ -40,7 +44,8 @@ def test_passes_under_verilator(fp8cosim, tmp_path):
     assert not list(suite.iter("failure"))
     coverage = json.loads((tmp_path / "out" / "coverage.json").read_text())
     assert coverage["counts"] == result["coverage"]
-    assert coverage["counts"]["reset during"]["compute"] > 0
+    assert coverage["counts"]["reset during"]["flowing: compute"] > 0
+    assert "cancellation" in (tmp_path / "out" / "coverage.html").read_text()
 
 
 @needs_icarus
@@ -63,7 +68,7 @@ FAULTS = {
         "fp8_accumulator_adder",
         r"aligned_by_16\[0\] \| aligned_lost_16",
         "aligned_by_16[0]",
-        "sums_that_cancel",
+        "boundaries_of_addition",
     ),
     "inexact flag of the adder": (
         "fp8_accumulator_adder",
@@ -150,11 +155,94 @@ def test_edited_verilog_fails_by_command(fp8cosim, tmp_path, design):
     done = fp8cosim("regress", "--rtl", folder, "-k", "random_gemms", "--waves", "-o", "out")
     assert done.returncode == 1
     assert "edited since it was generated: fp8_multiplier.v" in done.stderr
-    assert "1 of 1 tests failed: random_gemms" in done.stderr
+    assert "1 of 1 tests failed: random_gemms; fp8_multiplier is at fault: " in done.stderr
     assert "FAILED  random_gemms" in done.stdout
-    waves = tmp_path / "out" / "waves.vcd"
+    (waves,) = (tmp_path / "out").glob("waves.*")
+    assert waves.suffix == (".fst" if writes_fst("verilator") else ".vcd")
     assert waves.stat().st_size > 1000
     assert str(waves) in done.stderr
+
+
+# Faults in a unit are named by its own check (tests/cosim/units); these are between the units.
+@needs_icarus
+@pytest.mark.parametrize(
+    ("fault", "evidence"),
+    [
+        ("accumulator not cleared between tiles", "accumulators do not start from"),
+        ("last column of a partial tile kept", "results tell of wrong columns"),
+    ],
+)
+def test_unit_at_fault_is_named(fp8cosim, tmp_path, design, fault, evidence):
+    rtl_gen.save(FAULTY[fault].plant(design), tmp_path / "rtl")
+    arguments = ("--rtl", "rtl", "-k", "random_gemms", "--simulator", "icarus", "--json")
+    done = fp8cosim("regress", *arguments, "-o", "out")
+    assert done.returncode == 1
+    (suspect,) = json.loads(done.stdout)["suspects"]
+    assert suspect["unit"] == "fp8_mac_array"
+    assert evidence in suspect["evidence"]
+    assert "fp8_mac_array is at fault: " in done.stderr
+
+
+@needs_icarus
+def test_lanes_that_draw_too_often_are_told_by_their_states(tmp_path):
+    design = FAULTY["LFSR stepped once too often under back-pressure"].plant(
+        rtl_gen.design(ArrayConfig(2, 2))
+    )
+    outcome = run_regression(design, tmp_path, simulator="icarus", expression="stalled_gemms")
+    suspect = diagnose(design, outcome)[0]
+    assert suspect.unit.startswith("fp8_result_column")
+    assert "lanes draw too often or too seldom (lane " in suspect.evidence
+
+
+def test_both_simulators_agree(fp8cosim, tmp_path):
+    arguments = ("--rows", 1, "--cols", 2, "-k", "stalled_gemms|in_a_row|while_stalled|unused")
+    done = fp8cosim("regress", *arguments, "--simulator", "both", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    assert "verilator and icarus agree on every test, every count, and every clock" in done.stdout
+    traces = [
+        (tmp_path / "out" / simulator / "traces.json").read_text()
+        for simulator in ("verilator", "icarus")
+    ]
+    assert traces[0] == traces[1]
+    assert len(json.loads(traces[0])) == 4
+
+
+def test_disagreements_are_told():
+    first = Outcome(
+        {"x": True}, {}, {"flag": {"a": 3}}, [], Path(), None, {"x": {"clocks": 5, "digest": "1"}}
+    )
+    assert disagreements(first, first) == []
+    trace = {"x": {"clocks": 5, "digest": "2"}}
+    other = replace(first, tests={"x": False}, coverage={"flag": {"a": 4}}, traces=trace)
+    assert disagreements(first, other) == [
+        "x passed under one and not the other",
+        "ports did something else in x",
+        "flag: a was counted 3 and 4 times",
+    ]
+    longer = replace(first, traces={"x": {"clocks": 6, "digest": "1"}})
+    assert disagreements(first, longer) == ["x took 5 clocks and 6"]
+
+
+@needs_icarus
+def test_simulation_that_oscillates(fp8cosim, tmp_path, design):
+    ring = "reg ring;\n  initial ring = 0;\n  always @(ring) ring <= ~ring;\nendmodule"
+    faulty = edit(design, "fp8_multiplier", "endmodule", f"{ring}\n")
+    rtl_gen.save(faulty, tmp_path / "rtl")
+    arguments = ("--rtl", "rtl", "-k", "after_reset", "--simulator", "icarus", "--timeout", 5)
+    done = fp8cosim("regress", *arguments, "--json", "-o", "out")
+    assert done.returncode == 1
+    assert "did not end within 5" in json.loads(done.stdout)["error"]
+    assert "did not end within 5" in done.stderr
+
+
+def test_refused_verilog_in_json(fp8cosim, tmp_path, design):
+    faulty = edit(design, "fp8_multiplier", "endmodule", "assign = ;\nendmodule")
+    rtl_gen.save(faulty, tmp_path / "rtl")
+    done = fp8cosim("regress", "--rtl", "rtl", "--json", "-o", "out")
+    assert done.returncode == 1
+    result = json.loads(done.stdout)
+    assert not result["passed"]
+    assert "refuses the Verilog" in result["error"]
 
 
 @needs_icarus
