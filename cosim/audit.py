@@ -36,6 +36,8 @@ class AuditReport:
     passed_over : int
         Calls that were drawn for the sample, but not checked: because too many were waiting, or
         the budget was spent.
+    bits : int
+        Of the results compared.
     seconds : float
         Time that the Verilog took.
     """
@@ -44,6 +46,7 @@ class AuditReport:
     macs: int = 0
     checked: int = 0
     macs_checked: int = 0
+    bits: int = 0
     passed_over: int = 0
     seconds: float = 0.0
 
@@ -229,6 +232,7 @@ class AuditEngine(FastEngine):
             )
         self._report.checked += 1
         self._report.macs_checked += self._verilog.macs - macs
+        self._report.bits += 8 * outcome.values.nbytes
 
 
 def _give_way() -> None:

@@ -13,6 +13,7 @@ from cosim.bridge.scales import Scales
 from cosim.bridge.statistics import Statistics
 from cosim.bridge.weights import Weights
 from pysim import Engine, decode
+from pysim.fast import FastEngine
 from pysim.fast.decode import decode as decode_fp8
 from pysim.formats import FP32, OPERAND_FORMATS, FloatFormat
 
@@ -38,6 +39,7 @@ class Array:
         self.weights = weights
         self.scales = scales
         self.statistics = Statistics()
+        self._beside: FastEngine | None = None
         # An engine that has a device takes tensors of it, and returns such.
         self._on_device = hasattr(engine, "device")
         self.device: torch.device = getattr(engine, "device", torch.device("cpu"))
@@ -137,7 +139,7 @@ class Array:
         layer: str,
         c: Any,
     ) -> Any:
-        a_format, b_format = (self.recipe.role(role).format for role in roles)
+        a_format, b_format = (self.recipe.role(role).float_format for role in roles)
         if kind != "wgrad":
             result = self.engine.gemm(a, b, a_format=a_format, b_format=b_format, c=c)
             values = result.values
@@ -155,9 +157,21 @@ class Array:
             )
             self.statistics.count_gradient(layer, result, spec, a, b)
             values = _decode(result.values, spec.float_format)
+            if self.statistics.sampling:
+                sums = self._accumulators(a, b, c, a_format, b_format)
+                self.statistics.count_exponents("gradient", sums, values)
         macs = a.shape[0] * a.shape[1] * b.shape[1]
         self.statistics.count_gemm(layer, kind, macs, result.cycles)
         return values
+
+    def _accumulators(
+        self, a: Any, b: Any, c: Any, a_format: FloatFormat, b_format: FloatFormat
+    ) -> np.ndarray:
+        """Return what a GEMM leaves in the accumulators, without troubling the engine."""
+        if self._beside is None:
+            self._beside = FastEngine(self.engine.config)
+        a, b, c = (x.cpu().numpy() if isinstance(x, torch.Tensor) else x for x in (a, b, c))
+        return self._beside.gemm(a, b, a_format=a_format, b_format=b_format, c=c).values
 
     def _convert(self, tensor: torch.Tensor, role: str, layer: str) -> Codes:
         spec = self.recipe.role(role)
@@ -174,6 +188,8 @@ class Array:
             flags=self.engine.flags,
             cycles=self.engine.cycles - cycles,
         )
+        if self.statistics.sampling:
+            self.statistics.count_exponents(role, values, _decode(codes, spec.float_format))
         return Codes(self._got(codes), exponent)
 
 

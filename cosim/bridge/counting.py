@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from pysim.fast.exponents import FIELDS
+from pysim.fast.exponents import exponents as exponents_of_array
 from pysim.fast.tally import Tally
 from pysim.fast.tally import tally as tally_array
 from pysim.fast.tally import zeros as zeros_array
@@ -40,6 +42,15 @@ def beyond(values: Numbers, limit: float) -> int:
 def equal(codes: Numbers, magnitude: int, fmt: FloatFormat) -> int:
     """Count codes of a magnitude, whatever their signs."""
     return count(_magnitude(codes, fmt) == magnitude)[0]
+
+
+def exponents(values: Numbers) -> np.ndarray:
+    """Count float32 numbers by exponent; see `pysim.fast.exponents.exponents`."""
+    if isinstance(values, np.ndarray):
+        return exponents_of_array(values)
+    fields = (values.flatten().view(torch.int32) >> 23) & 0xFF
+    fields = torch.where(values.flatten() == 0, FIELDS, fields)
+    return torch.bincount(fields, minlength=FIELDS + 1).cpu().numpy()
 
 
 def live_rows(codes: Numbers) -> int:

@@ -5,6 +5,7 @@ from math import prod
 from typing import TypeVar
 
 from cosim.bridge.counting import Numbers, beyond, equal, live_rows, nonfinite, tally, zeros
+from cosim.bridge.exponents import Exponents
 from cosim.bridge.recipe import ROLES, RoleSpec
 from pysim import Flags, GemmResult
 from pysim.formats import FP32, FloatFormat
@@ -60,9 +61,20 @@ class Statistics:
 
     A layer is the path of the module that owns the weight or bias, such as ``"encoder.0.linear1"``,
     or the name of the function where no operand is a parameter, such as ``"matmul"``.
+
+    Attributes
+    ----------
+    sampling : bool
+        Whether exponents are counted, too; off unless somebody switches it on for a while, for it
+        takes a pass over all numbers, and each product of a gradient twice.
+    exponents : dict of str to Exponents
+        Of each role that something was counted of while `sampling`. Gradients are converted as the
+        array drains: theirs before that are what the accumulators held.
     """
 
     def __init__(self) -> None:
+        self.sampling = False
+        self.exponents: dict[str, Exponents] = {}
         self._roles: dict[tuple[str, str], RoleCounts] = {}
         self._kinds: dict[tuple[str, str], KindCounts] = {}
 
@@ -100,6 +112,7 @@ class Statistics:
                 layer: {name: asdict(counts) for name, counts in entries.items()}
                 for layer, entries in self.layers.items()
             },
+            "exponents": {role: counts.to_dict() for role, counts in self.exponents.items()},
         }
 
     @classmethod
@@ -112,6 +125,8 @@ class Statistics:
                     statistics._roles[layer, name] = RoleCounts(**counts)
                 else:
                     statistics._kinds[layer, name] = KindCounts(**counts)
+        for role, counts in values["exponents"].items():
+            statistics.exponents[role] = Exponents.from_dict(counts)
         return statistics
 
     def add(self, other: "Statistics") -> None:
@@ -120,6 +135,12 @@ class Statistics:
             _accumulate(self._roles.setdefault(key, RoleCounts()), roles)
         for key, kinds in other._kinds.items():
             _accumulate(self._kinds.setdefault(key, KindCounts()), kinds)
+        for role, exponents in other.exponents.items():
+            self.exponents.setdefault(role, Exponents()).add(exponents)
+
+    def count_exponents(self, role: str, before: Numbers, after: Numbers) -> None:
+        """Count float32 numbers and the float32 numbers that they were converted to."""
+        self.exponents.setdefault(role, Exponents()).count(before, after)
 
     def count_conversion(
         self,

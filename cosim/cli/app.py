@@ -18,7 +18,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(stderr=True)
+
+FIRST = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK") == "0"
+"""Whether this is the only process, or the first of those that `torchrun` started."""
+
+console = Console(stderr=True, quiet=not FIRST)
 """Progress and logs go to standard error; standard output is for results."""
 
 Json = Annotated[
@@ -33,7 +37,8 @@ def _root() -> None:
 
 def finish(result: dict, text: str, as_json: bool) -> None:
     """Print a command's result on standard output: one JSON object, or text for people."""
-    print(json.dumps(result) if as_json else text)
+    if FIRST:
+        print(json.dumps(result) if as_json else text)
 
 
 def main() -> None:
@@ -41,6 +46,9 @@ def main() -> None:
     # Threads of OpenMP, which PyTorch computes with, spin for milliseconds after their work; on few
     # cores they keep the engine's threads off them. It is read when PyTorch is loaded, later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Several processes look for parameters without a gradient, and PyTorch warns that there are
+    # none (see `cosim.training.processes`).
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
     from cosim.cli import commands  # noqa: F401  (registers the commands)
 
@@ -56,5 +64,6 @@ def main() -> None:
 
 
 def _complain(sentence: str, status: int) -> int:
-    print(f"fp8cosim: {sentence}", file=sys.stderr)
+    who = "fp8cosim" if FIRST else f"fp8cosim, process {os.environ['RANK']}"
+    print(f"{who}: {sentence}", file=sys.stderr)
     return status

@@ -17,6 +17,7 @@ from pysim import InputError
 if TYPE_CHECKING:
     from cosim.bridge import Recipe
     from cosim.training import Progress, Result, TrainingSettings
+    from cosim.training.sources import Source
 
 
 @app.command()
@@ -59,6 +60,37 @@ def train(
     audit_budget: Annotated[
         float | None, typer.Option(help="Seconds of simulation after which audit stops checking.")
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Data in place of generated ones, for a model of true size: a folder with train/ "
+            "and val/ as ImageNet has, or with train.en, train.de, and a newstest as WMT16 has.",
+            metavar="DIR",
+        ),
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Channels of the first stage, or width of the layers.")
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(help="Blocks of each stage, or layers of encoder and decoder.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Pixels each way of the images of --data; 224 by default.")
+    ] = None,
+    languages: Annotated[
+        str | None, typer.Option(help="Endings of the texts of --data; en-de by default.")
+    ] = None,
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(
+            help="Subwords to learn from the texts of --data, 32000 by default; or a file with a "
+            "model of SentencePiece.",
+            metavar="COUNT|FILE",
+        ),
+    ] = None,
+    longest: Annotated[
+        int | None, typer.Option(help="Most tokens of a sentence of --data; 50 by default.")
+    ] = None,
     rows: Rows = None,
     cols: Cols = None,
     config: ConfigFile = None,
@@ -70,7 +102,10 @@ def train(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model on an engine, with its FP32 twin beside it; write metrics and a report."""
+    """Train a model on an engine, with its FP32 twin beside it; write metrics and a report.
+
+    Under torchrun, several processes share each batch.
+    """
     audit = {"rate": audit_rate, "seed": audit_seed, "budget": audit_budget}
     audit = {name: value for name, value in audit.items() if value is not None}
     if resume is not None:
@@ -80,6 +115,12 @@ def train(
             "--batch": batch,
             "--lr": learning_rate,
             "--seed": seed,
+            "--width": width,
+            "--depth": depth,
+            "--image-size": image_size,
+            "--languages": languages,
+            "--vocabulary": vocabulary,
+            "--longest": longest,
             "--rows": rows,
             "--cols": cols,
             "--config": config,
@@ -89,13 +130,20 @@ def train(
         for option, value in fixed.items():
             if value is not None:
                 raise InputError(f"{option} is fixed by the run that --resume goes on with")
-        results = [_resume(resume, engine, simulator, steps, audit)]
+        results = [_resume(resume, engine, simulator, steps, data, audit)]
     else:
         from cosim.bridge.recipe import DEFAULT_RECIPE
         from cosim.training import TrainingSettings
+        from cosim.training.processes import launched
 
         if model is None:
             raise InputError("no model is named: give --model, or --resume")
+        prepared = {
+            "image_size": image_size,
+            "languages": languages,
+            "vocabulary": vocabulary,
+            "longest": longest,
+        }
         first = 0 if seed is None else seed
         settings = TrainingSettings.of(
             model,
@@ -107,6 +155,10 @@ def train(
             batch=batch,
             learning_rate=learning_rate,
             seed=first,
+            source=_source(data, prepared),
+            width=width,
+            depth=depth,
+            processes=launched(),
         )
         folder = output or Path("out") / f"{model}-{settings.engine}"
         if seeds == 1:
@@ -162,11 +214,16 @@ def run_with_progress(settings: "TrainingSettings", folder: Path, **arguments) -
 
 
 def _resume(
-    folder: Path, engine: str | None, simulator: str | None, steps: int | None, audit: dict
+    folder: Path,
+    engine: str | None,
+    simulator: str | None,
+    steps: int | None,
+    data: Path | None,
+    audit: dict,
 ) -> "Result":
     from cosim.training.run import load_settings
 
-    settings = load_settings(folder)
+    settings = load_settings(folder, data)
     if engine is not None and (engine == "fp32") != (settings.engine == "fp32"):
         raise InputError(f"a run on {settings.engine!r} cannot go on with {engine!r}")
     changed = settings.with_changes(engine=engine, simulator=simulator, steps=steps)
@@ -179,6 +236,19 @@ def _run(settings: "TrainingSettings", folder: Path, audit: dict, resume: bool =
     where = {"simulator": settings.simulator, "folder": folder}
     with open_engine(settings.engine, settings.config, **where, **audit) as engine:
         return run_with_progress(settings, folder, engine=engine, resume=resume)
+
+
+def _source(folder: Path | None, prepared: dict) -> "Source | None":
+    from cosim.training.sources import Source
+
+    if folder is not None:
+        return Source.of(folder, **prepared)
+    for name, value in prepared.items():
+        if value is not None:
+            raise InputError(
+                f"--{name.replace('_', '-')} says how --data is prepared: name a folder"
+            )
+    return None
 
 
 def named_recipe(name: str) -> "Recipe":

@@ -4,14 +4,19 @@ Preparation is the usual one (Krizhevsky et al., 2012; He et al., arXiv 1512.033
 random part of the image, stretched and perhaps mirrored; for the test, the middle.
 """
 
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
-from torch.utils.data import Dataset
 
 from pysim import InputError
+from pysim.fast.processors import available_processors
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 MEAN = (0.485, 0.456, 0.406)
@@ -23,8 +28,10 @@ _SHORT_SIDE = 256 / 224
 """Of an image of the test, relative to the square that is cut out of it."""
 
 
-class ImageFolders(Dataset):
+class ImageFolders:
     """Images with the number of their folder as label; each is read when it is asked for.
+
+    Names of files are all that is kept in memory.
 
     Parameters
     ----------
@@ -34,15 +41,11 @@ class ImageFolders(Dataset):
         ``"train"`` or ``"val"``.
     size : int
         Pixels of the square that an image becomes.
-    seed : int
-        Of what is random in the preparation; with `epoch` and the index, nothing else decides it.
 
     Attributes
     ----------
     classes : list of str
         Names of the folders of ``train``, sorted.
-    epoch : int
-        Set it at the beginning of each.
 
     Raises
     ------
@@ -50,53 +53,63 @@ class ImageFolders(Dataset):
         If a folder is missing, holds no image, or ``val`` has a class that ``train`` has not.
     """
 
-    def __init__(self, root: Path, part: str, *, size: int = 224, seed: int = 0) -> None:
+    def __init__(self, root: Path, part: str, *, size: int = 224) -> None:
         if part not in ("train", "val"):
             raise InputError(f"unknown part {part!r} of the images: allowed are train, val")
         if size < 1:
             raise InputError(f"size {size} is out of range: at least 1")
         self.classes = _folders(Path(root) / "train")
-        self.size, self.seed, self.epoch = size, seed, 0
+        self.size = size
+        self._folder = Path(root) / part
         self._training = part == "train"
         number = {name: i for i, name in enumerate(self.classes)}
-        self._files: list[tuple[Path, int]] = []
-        for name in _folders(Path(root) / part):
+        self._files: list[str] = []
+        labels: list[int] = []
+        for name in _folders(self._folder):
             if name not in number:
                 raise InputError(f"class {name!r} of {part!r} is not among those of 'train'")
-            folder = Path(root) / part / name
-            files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES)
+            folder = self._folder / name
+            files = sorted(f for f in os.listdir(folder) if f.lower().endswith(SUFFIXES))
             if not files:
                 raise InputError(f"folder {str(folder)!r} holds no image")
-            self._files += [(file, number[name]) for file in files]
+            self._files += files
+            labels += [number[name]] * len(files)
+        self._labels = np.array(labels, np.int64)
 
     def __len__(self) -> int:
         return len(self._files)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the names of all files and their labels."""
+        digest = hashlib.sha256("\0".join(self._files).encode())
+        digest.update(self._labels.tobytes())
+        return digest.hexdigest()
+
+    def read(self, index: int, *seed: int) -> tuple[torch.Tensor, int]:
         """Return an image, float32 [3, size, size], and its label.
+
+        What is random in the preparation follows from the seed and the index alone.
 
         Raises
         ------
         InputError
             If the file is damaged.
         """
-        path, label = self._files[index]
+        label = int(self._labels[index])
+        path = self._folder / self.classes[label] / self._files[index]
         try:
             with Image.open(path) as file:
                 image = file.convert("RGB")
-        except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
             raise InputError(f"image {str(path)!r} cannot be read: {error}") from error
         if self._training:
-            image = self._random_part(image, np.random.default_rng([self.seed, self.epoch, index]))
+            image = self._random_part(image, np.random.default_rng([*seed, index]))
         else:
             image = self._middle(image)
         pixels = np.asarray(image, dtype=np.float32) / 255
         pixels = (pixels - np.array(MEAN, np.float32)) / np.array(DEVIATION, np.float32)
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), label
-
-    def order(self, epoch: int) -> np.ndarray:
-        """Return the indices in the order of an epoch: a permutation that seed and epoch decide."""
-        return np.random.default_rng([self.seed, epoch]).permutation(len(self))
 
     def _random_part(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         width, height = image.size
@@ -119,6 +132,67 @@ class ImageFolders(Dataset):
         image = image.resize((width, height), Image.Resampling.BILINEAR)
         left, top = (width - self.size) // 2, (height - self.size) // 2
         return image.crop((left, top, left + self.size, top + self.size))
+
+
+class ImageNet:
+    """Images to learn from and images to be judged by, decoded as they are needed.
+
+    Parameters
+    ----------
+    root : Path
+        As of `ImageFolders`.
+    size : int
+        Pixels of the square that an image becomes.
+
+    Raises
+    ------
+    InputError
+        As of `ImageFolders`.
+    """
+
+    def __init__(self, root: Path, size: int = 224) -> None:
+        self.train, self.test = (ImageFolders(root, part, size=size) for part in ("train", "val"))
+        # Pillow decodes and resizes without Python's lock.
+        self._decoders = ThreadPoolExecutor(available_processors(), "decode")
+        self._order = lru_cache(2)(self._permutation)
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return len(self.train.classes)
+
+    @property
+    def examples(self) -> int:
+        """How many there are to learn from."""
+        return len(self.train)
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells these images from others."""
+        return self.train.fingerprint
+
+    def batch(
+        self, step: int, size: int, seed: int, rank: int = 0, world: int = 1
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return images and labels of a step; see `cosim.datasets.dataset.Dataset.batch`."""
+        epoch, place = divmod(step, self.examples // size)
+        chosen = self._order(seed, epoch)[place * size : (place + 1) * size][rank::world]
+        return self._read(self.train, chosen, seed, epoch)
+
+    def test_batches(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield all images to be judged by, and their labels."""
+        for first in range(0, len(self.test), size):
+            yield self._read(self.test, range(first, min(first + size, len(self.test))))
+
+    def _read(
+        self, images: ImageFolders, chosen: Iterable[int], *seed: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        read = self._decoders.map(lambda index: images.read(int(index), *seed), chosen)
+        pixels, labels = zip(*read, strict=True)
+        return torch.stack(pixels), torch.tensor(labels)
+
+    def _permutation(self, seed: int, epoch: int) -> np.ndarray:
+        return np.random.default_rng([seed, epoch]).permutation(self.examples)
 
 
 def _folders(folder: Path) -> list[str]:

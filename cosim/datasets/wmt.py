@@ -1,7 +1,9 @@
 """Parallel text in the layout of WMT16: ``<prefix>.en`` and ``<prefix>.de``, a sentence a line."""
 
 import gzip
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,10 @@ import torch
 from cosim.datasets.subwords import Subwords
 from cosim.datasets.tokens import BEGIN, END, PAD
 from pysim import InputError
+
+TRAIN = "train"
+TESTS = ("newstest2014", "newstest2016")
+"""The tests that papers report; without one, the last newstest by name is taken."""
 
 
 def read_pairs(source: Path, target: Path) -> list[tuple[str, str]]:
@@ -41,6 +47,30 @@ def read_pairs(source: Path, target: Path) -> list[tuple[str, str]]:
     return pairs
 
 
+def find_texts(folder: Path, languages: tuple[str, str]) -> dict[str, tuple[Path, Path]]:
+    """Return the two files of ``"train"``, and those of ``"test"``: a newstest.
+
+    Raises
+    ------
+    InputError
+        If a file is missing.
+    """
+    folder = Path(folder)
+    source = languages[0]
+    if not folder.is_dir():
+        raise InputError(
+            f"there is no folder {str(folder)!r}: text lies in train.{source} and so on"
+        )
+    prefixes = {path.name.split(".")[0] for path in folder.glob(f"newstest*.{source}*")}
+    wanted = [name for name in TESTS if name in prefixes] or sorted(prefixes)[-1:]
+    if not wanted:
+        raise InputError(f"folder {str(folder)!r} holds no test: there is no newstest*.{source}")
+    found = {}
+    for part, prefix in (("train", TRAIN), ("test", wanted[0])):
+        found[part] = tuple(_file(folder, prefix, language) for language in languages)
+    return found
+
+
 class ParallelText:
     """Pairs of sentences as tokens, in batches of like length.
 
@@ -51,7 +81,6 @@ class ParallelText:
         Of both languages.
     longest : int
         Pairs with more tokens on a side are left out.
-    seed : int
 
     Raises
     ------
@@ -60,49 +89,86 @@ class ParallelText:
     """
 
     def __init__(
-        self,
-        pairs: Sequence[tuple[str, str]],
-        subwords: Subwords,
-        *,
-        longest: int = 50,
-        seed: int = 0,
+        self, pairs: Iterable[tuple[str, str]], subwords: Subwords, *, longest: int = 50
     ) -> None:
-        encoded = [tuple(map(subwords.encode, pair)) for pair in pairs]
-        self._pairs = [pair for pair in encoded if max(map(len, pair)) <= longest]
-        self._seed = seed
-        if not self._pairs:
+        encoded = (tuple(map(subwords.encode, pair)) for pair in pairs)
+        kept = [
+            [np.array(side, np.int32) for side in pair]
+            for pair in encoded
+            if max(map(len, pair)) <= longest
+        ]
+        if not kept:
             raise InputError(f"no pair of sentences has at most {longest} tokens on each side")
+        # Tokens of all sentences in one array: millions of sentences fit in memory so.
+        self._sides = [_Sentences(side) for side in zip(*kept, strict=True)]
+        self._lengths = np.maximum(*(np.diff(side.bounds) for side in self._sides))
+        self._cuts = lru_cache(2)(self._epoch)
 
-    def __len__(self) -> int:
-        return len(self._pairs)
+    @property
+    def examples(self) -> int:
+        """How many pairs there are."""
+        return len(self._lengths)
 
-    def batches(self, epoch: int, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield the batches of an epoch, whose order seed and epoch decide.
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all tokens."""
+        digest = hashlib.sha256()
+        for side in self._sides:
+            digest.update(side.bounds.tobytes() + side.tokens.tobytes())
+        return digest.hexdigest()
+
+    def batch(
+        self, step: int, size: int, seed: int, rank: int = 0, world: int = 1
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the pairs of a step; of several processes, one's part.
 
         Within a batch lengths are alike, so that little is filling; batches follow in any order.
+        As of `cosim.datasets.dataset.Dataset.batch`, seed and step decide.
 
-        Yields
-        ------
+        Returns
+        -------
         tuple of int64 tensors
-            Sources [up to `size`, S], ended by `END`; targets [.., T] between `BEGIN` and `END`.
+            Sources [`size`, S], ended by `END`; targets [`size`, T] between `BEGIN` and `END`.
         """
-        rng = np.random.default_rng([self._seed, epoch])
-        # A little noise, so that an epoch does not have the same batches as another.
-        lengths = [max(map(len, pair)) + rng.random() for pair in self._pairs]
-        order = np.argsort(lengths)
-        cuts = [order[i : i + size] for i in range(0, len(order), size)]
-        for which in rng.permutation(len(cuts)):
-            chosen = [self._pairs[i] for i in cuts[which]]
-            yield (
-                filled([[*source, END] for source, _ in chosen]),
-                filled([[BEGIN, *target, END] for _, target in chosen]),
-            )
+        epoch, place = divmod(step, self.examples // size)
+        chosen = self._cuts(size, seed, epoch)[place][rank::world]
+        source, target = self._sides
+        return (
+            filled([[*source[i], END] for i in chosen]),
+            filled([[BEGIN, *target[i], END] for i in chosen]),
+        )
+
+    def _epoch(self, size: int, seed: int, epoch: int) -> np.ndarray:
+        """Return the indices of the pairs of each batch of an epoch, [batches, size]."""
+        rng = np.random.default_rng([seed, epoch])
+        # Whole batches only; what is left over is another part in every epoch.
+        order = rng.permutation(self.examples)[: self.examples // size * size]
+        order = order[np.argsort(self._lengths[order], kind="stable")]
+        return rng.permutation(order.reshape(-1, size))
+
+
+class _Sentences:
+    """Sentences of tokens one behind the other."""
+
+    def __init__(self, sentences: Sequence[np.ndarray]) -> None:
+        self.tokens = np.concatenate(sentences)
+        self.bounds = np.concatenate([[0], np.cumsum([len(sentence) for sentence in sentences])])
+
+    def __getitem__(self, index: int) -> list[int]:
+        return self.tokens[self.bounds[index] : self.bounds[index + 1]].tolist()
 
 
 def filled(rows: Sequence[Sequence[int]]) -> torch.Tensor:
     """Return rows of tokens as one tensor, filled up with `PAD`."""
     width = max(map(len, rows))
     return torch.tensor([[*row, *[PAD] * (width - len(row))] for row in rows])
+
+
+def _file(folder: Path, prefix: str, language: str) -> Path:
+    for name in (f"{prefix}.{language}", f"{prefix}.{language}.gz"):
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(f"folder {str(folder)!r} holds no {prefix}.{language}")
 
 
 def _lines(path: Path) -> list[str]:

@@ -9,29 +9,52 @@ from cosim.files import replacing
 from pysim import InputError
 
 CHECKPOINT = "checkpoint.pt"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+KEYS = {"version", "settings", "data", "step", "learner", "twin", "ranks", "seconds"}
 
 
-def save(folder: Path, step: int, learner: dict, twin: dict | None, seconds: float) -> None:
+def save(
+    folder: Path,
+    *,
+    settings: dict,
+    data: str,
+    step: int,
+    learner: dict,
+    twin: dict | None,
+    ranks: list[dict],
+    seconds: float,
+) -> None:
     """Write the checkpoint of a run; it replaces the one before when it is complete.
+
+    The order of the data follows from the seed of the settings and the step.
 
     Parameters
     ----------
     folder : Path
+    settings : dict
+        From `TrainingSettings.to_dict`.
+    data : str
+        Fingerprint of the data.
     step : int
         Steps done.
     learner : dict
-        From `Learner.state`.
+        From `Learner.state`: model, optimiser, masters with their lanes, loss scaler.
     twin : dict or None
         Of the twin in FP32.
+    ranks : list of dict
+        From `Learner.own_state` of the learner of each process: lanes of random bits, histories of
+        scales, counts.
     seconds : float
         Wall-clock time so far.
     """
     state = {
         "version": FORMAT_VERSION,
+        "settings": settings,
+        "data": data,
         "step": step,
         "learner": learner,
         "twin": twin,
+        "ranks": ranks,
         "seconds": seconds,
     }
     with replacing(folder / CHECKPOINT) as file:
@@ -50,9 +73,14 @@ def load(folder: Path) -> dict:
     try:
         state = torch.load(path, weights_only=True)
         version = state["version"]
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+    except (
+        *(OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError),
+        pickle.UnpicklingError,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"checkpoint {str(path)!r} cannot be read: {reason}") from error
     if version != FORMAT_VERSION:
         raise InputError(f"checkpoint {str(path)!r} is of version {version}, not {FORMAT_VERSION}")
+    if state.keys() != KEYS:
+        raise InputError(f"checkpoint {str(path)!r} cannot be read: it lacks a part")
     return state

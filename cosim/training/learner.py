@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from cosim.bridge import LossScale, NotOffloadedWarning, Scales, Session, Statis
 from cosim.datasets.dataset import Dataset
 from cosim.training.loss_scaler import LossScaler
 from cosim.training.masters import MasterWeights
+from cosim.training.processes import Processes
 from cosim.training.settings import TrainingSettings
 from pysim import Engine
 
@@ -25,6 +27,10 @@ class Learner:
     settings : TrainingSettings
     engine : Engine, optional
         Where the GEMMs go, by the recipe of the settings; to PyTorch in FP32 without one.
+    processes : Processes, optional
+        Those that learn together; this one alone without.
+    device : torch.device, optional
+        Where the tensors are; the engine's own by default.
 
     Attributes
     ----------
@@ -39,7 +45,13 @@ class Learner:
         Bytes of the master weights, and of the same in FP32.
     """
 
-    def __init__(self, settings: TrainingSettings, engine: Engine | None = None) -> None:
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        engine: Engine | None = None,
+        processes: Processes | None = None,
+        device: torch.device | None = None,
+    ) -> None:
         self.settings = settings
         self.engine = engine
         self.statistics = Statistics()
@@ -47,6 +59,9 @@ class Learner:
         self.exempt: dict[str, int] = {}
         with _seeded(settings.seed):
             self.model = settings.task.build()
+        self.device = device_of(engine) if device is None else device
+        self.model.to(self.device)
+        self._parallel = (processes or Processes()).parallel(self.model)
         optimiser = _optimiser(self.model, settings)
         # The twin in FP32 scales nothing and rounds nothing.
         recipe = None if engine is None else settings.recipe
@@ -66,7 +81,7 @@ class Learner:
     @contextmanager
     def training(self) -> Iterator[Session | None]:
         """Surround some training steps, as many as one likes; yield what offloads them."""
-        self.model.train()
+        self._parallel.train()
         with self._offloaded(self._scales) as session:
             yield session
         if session is not None:
@@ -86,17 +101,21 @@ class Learner:
         # Whatever is random in a model depends on the step alone: the same in a twin, and after
         # a run is resumed.
         with _seeded(self.settings.seed, number):
-            loss = self.settings.task.loss(self.model, inputs, labels)
+            loss = self.settings.task.loss(
+                self._parallel, inputs.to(self.device), labels.to(self.device)
+            )
         self.scaler.scale(loss).backward()
         self.scaler.step(self._optimiser)
         self.scaler.update()
         return loss.item()
 
-    def score(self, dataset: Dataset) -> float:
+    def score(self, dataset: Any) -> float:
         """Return the score of the task on the test examples; the array computes what it does.
 
         Training is not disturbed: the random state is put back.
         """
+        if isinstance(dataset, Dataset):
+            dataset = dataset.to(self.device)
         state = None if self.engine is None else self.engine.random_state
         scales = Scales()
         scales.load_state_dict(self._scales.state_dict())
@@ -114,39 +133,50 @@ class Learner:
         ]
         return torch.stack(squares).sum().item()
 
-    def digest(self) -> str:
-        """Return the SHA-256 of all weights: names, shapes, and bytes, in the model's order."""
+    def digest(self, parameters_only: bool = False) -> str:
+        """Return the SHA-256 of all weights: names, shapes, and bytes, in the model's order.
+
+        Beside its parameters a model has statistics of batches, which each process has its own of.
+        """
         digest = hashlib.sha256()
-        for name, tensor in self.model.state_dict().items():
+        tensors = self.model.state_dict()
+        if parameters_only:
+            tensors = dict(self.model.named_parameters())
+        for name, tensor in tensors.items():
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-            digest.update(tensor.numpy().tobytes())
+            digest.update(tensor.detach().cpu().numpy().tobytes())
         return digest.hexdigest()
 
     def state(self) -> dict:
-        """Return everything that `restore` needs, in types that torch saves without code."""
-        random_state = None if self.engine is None else self.engine.random_state.tolist()
+        """Return what `restore` needs and all processes share, in types that torch saves."""
         return {
             "model": self.model.state_dict(),
             "optimiser": self._optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def own_state(self) -> dict:
+        """Return what `restore` needs and is this process's own, in types that torch saves."""
+        random_state = None if self.engine is None else self.engine.random_state.tolist()
+        return {
             "random_state": random_state,
             "statistics": self.statistics.to_dict(),
             "not_offloaded": self.not_offloaded,
             "exempt": self.exempt,
-            "scaler": self.scaler.state_dict(),
             "scales": self._scales.state_dict(),
         }
 
-    def restore(self, state: dict) -> None:
-        """Go back to where `state` was taken."""
+    def restore(self, state: dict, own: dict) -> None:
+        """Go back to where `state` and `own` were taken."""
         self.model.load_state_dict(state["model"])
         self._optimiser.load_state_dict(state["optimiser"])
-        if self.engine is not None:
-            self.engine.random_state = np.array(state["random_state"], dtype=np.uint64)
-        self.statistics = Statistics.from_dict(state["statistics"])
-        self.not_offloaded = dict(state["not_offloaded"])
-        self.exempt = dict(state["exempt"])
         self.scaler.load_state_dict(state["scaler"])
-        self._scales.load_state_dict(state["scales"])
+        if self.engine is not None:
+            self.engine.random_state = np.array(own["random_state"], dtype=np.uint64)
+        self.statistics = Statistics.from_dict(own["statistics"])
+        self.not_offloaded = dict(own["not_offloaded"])
+        self.exempt = dict(own["exempt"])
+        self._scales.load_state_dict(own["scales"])
 
     @contextmanager
     def _offloaded(self, scales: Scales) -> Iterator[Session | None]:
@@ -158,6 +188,11 @@ class Learner:
             warnings.simplefilter("ignore", NotOffloadedWarning)
             with offload(self.model, self.engine, self.settings.recipe, scales=scales) as session:
                 yield session
+
+
+def device_of(engine: Engine | None) -> torch.device:
+    """Return where the tensors are that an engine takes."""
+    return getattr(engine, "device", torch.device("cpu"))
 
 
 def _optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:

@@ -67,13 +67,16 @@ class LossScaler:
             raise RuntimeError("unscale_ was called for this optimiser since the last update")
         groups = optimizer.param_groups
         found = [p.grad for group in groups for p in group["params"] if p.grad is not None]
-        not_finite = torch.zeros(1)
+        finite = True
         if found:
-            inverse = torch.tensor(1 / self._scale, dtype=torch.float32)
+            device = found[0].device
+            not_finite = torch.zeros(1, device=device)
+            inverse = torch.tensor(1 / self._scale, dtype=torch.float32, device=device)
             # What torch.amp.GradScaler itself calls: one pass over all gradients.
             unscale = torch._amp_foreach_non_finite_check_and_unscale_  # pyright: ignore
             unscale(found, not_finite, inverse)
-        self._finite[id(optimizer)] = not_finite.item() == 0
+            finite = not_finite.item() == 0
+        self._finite[id(optimizer)] = finite
 
     def step(self, optimizer: torch.optim.Optimizer) -> bool:
         """Update the weights, unless a gradient is infinite or NaN; return whether it did."""

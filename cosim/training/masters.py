@@ -105,10 +105,14 @@ class MasterWeights(torch.optim.Optimizer):
         if stochastic:
             of_the_engine, self._engine.random_state = self._engine.random_state, self._lanes
         for parameter in self._parameters():
-            codes = self._engine.quantize(
-                parameter.detach().numpy(), self._spec.format, rounding=self._spec.rounding
+            on_device = hasattr(self._engine, "device")
+            values = parameter.detach() if on_device else parameter.detach().numpy()
+            codes: Any = self._engine.quantize(
+                values, self._spec.format, rounding=self._spec.rounding
             )
-            halves = torch.from_numpy(codes.view(np.int16)).view(_DTYPES[self._spec.format])
+            if not on_device:
+                codes = torch.from_numpy(codes.view(np.int16))
+            halves = codes.view(_DTYPES[self._spec.format])
             with torch.no_grad():
                 parameter.copy_(halves)
         if stochastic:

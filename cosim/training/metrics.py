@@ -44,14 +44,17 @@ class Metrics:
     Parameters
     ----------
     path : Path
+    writes : bool
+        Whether the file is written; lines are kept in any case.
 
     Attributes
     ----------
     lines : list of dict
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, writes: bool = True) -> None:
         self._path = path
+        self._writes = writes
         self.lines: list[dict] = []
 
     def clear(self) -> None:
@@ -70,8 +73,9 @@ class Metrics:
     def append(self, line: dict) -> None:
         """Add a line."""
         self.lines.append(line)
-        with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        if self._writes:
+            with self._path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
 
     def latest(self, key: str) -> float | None:
         """Return the latest value of a key; None if there is none."""
@@ -83,5 +87,7 @@ class Metrics:
         return float(np.mean(values[-max(1, len(values) // 10) :])) if values else None
 
     def _rewrite(self) -> None:
+        if not self._writes:
+            return
         with replacing(self._path) as file:
             file.write("".join(json.dumps(line) + "\n" for line in self.lines).encode())

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from cosim.bridge import Recipe
 from cosim.engines import ENGINES, SIMULATORS, WITH_SIMULATOR
-from cosim.training.tasks import Task, get_task
+from cosim.training.sources import Source, find_task
+from cosim.training.tasks import Task
 from pysim import ArrayConfig, InputError
 
 FP32 = "fp32"
@@ -30,6 +31,12 @@ class TrainingSettings:
     learning_rate, momentum : float
     seed : int
         Of the initial weights, the order of the examples, and the random bits of rounding.
+    source : Source, optional
+        Data in place of the task's own.
+    width, depth : int, optional
+        Of the model; its own without.
+    processes : int
+        That share each batch.
 
     Raises
     ------
@@ -47,9 +54,13 @@ class TrainingSettings:
     learning_rate: float
     momentum: float
     seed: int = 0
+    source: Source | None = None
+    width: int | None = None
+    depth: int | None = None
+    processes: int = 1
 
     def __post_init__(self) -> None:
-        task = get_task(self.model)
+        task = self.task
         if self.engine not in (*ENGINES, FP32):
             allowed = ", ".join((*ENGINES, FP32))
             raise InputError(f"unknown engine {self.engine!r}: allowed are {allowed}")
@@ -61,12 +72,17 @@ class TrainingSettings:
         if self.simulator not in (None, *SIMULATORS):
             allowed = ", ".join(SIMULATORS)
             raise InputError(f"unknown simulator {self.simulator!r}: allowed are {allowed}")
-        for name in ("steps", "batch"):
+        for name in ("steps", "batch", "processes"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} {getattr(self, name)} is out of range: at least 1")
-        examples = len(task.load().train_labels)
+        examples = task.load().examples
         if self.batch > examples:
             raise InputError(f"batch {self.batch} is too large: there are {examples} examples")
+        if self.batch % self.processes:
+            raise InputError(
+                f"batch {self.batch} cannot be shared by {self.processes} processes: "
+                "it must be a multiple of their number"
+            )
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise InputError(
                 f"learning rate {self.learning_rate} is out of range: it must be positive"
@@ -90,9 +106,15 @@ class TrainingSettings:
         learning_rate: float | None = None,
         momentum: float | None = None,
         seed: int = 0,
+        source: Source | None = None,
+        width: int | None = None,
+        depth: int | None = None,
+        processes: int = 1,
     ) -> "TrainingSettings":
-        """Build settings; what is None is the task's own."""
-        task = get_task(model)
+        """Build settings; what is None is the task's own, and as many epochs with another batch."""
+        task = find_task(model, source, width, depth)
+        if steps is None and source is not None and batch is not None and batch > 0:
+            steps = max(1, task.steps * task.batch // batch)
         if recipe.random_bits is not None:
             config = replace(config, random_bits=recipe.random_bits)
 
@@ -110,12 +132,16 @@ class TrainingSettings:
             own(learning_rate, "learning_rate"),
             own(momentum, "momentum"),
             seed,
+            source,
+            width,
+            depth,
+            processes,
         )
 
     @property
     def task(self) -> Task:
         """The model and its data."""
-        return get_task(self.model)
+        return find_task(self.model, self.source, self.width, self.depth)
 
     def with_changes(self, **changes) -> "TrainingSettings":
         """Return a copy with some settings changed; None changes nothing."""
@@ -123,7 +149,11 @@ class TrainingSettings:
 
     def to_dict(self) -> dict:
         """Return what `from_dict` reads, ready for JSON."""
-        nested = {"recipe": self.recipe.to_dict(), "config": self.config.to_dict()}
+        nested = {
+            "recipe": self.recipe.to_dict(),
+            "config": self.config.to_dict(),
+            "source": None if self.source is None else self.source.to_dict(),
+        }
         return {**vars(self), **nested}
 
     @classmethod
@@ -134,6 +164,8 @@ class TrainingSettings:
                 "recipe": Recipe.from_dict(values["recipe"]),
                 "config": ArrayConfig.from_dict(values["config"]),
             }
+            if (source := values.get("source")) is not None:
+                nested["source"] = Source(**source)
             return cls(**{**values, **nested})
         except (KeyError, TypeError) as error:
             raise InputError(f"settings of a run are incomplete or unknown: {error}") from error

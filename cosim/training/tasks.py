@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import nn
@@ -64,7 +63,8 @@ class Task:
     name : str
     description : str
     build : callable
-        Makes the model; initial weights come from torch's random state.
+        Makes the model; initial weights come from torch's random state. Models of several sizes
+        take `width`, `depth`, and `outputs` (classes or tokens) in place of the task's own.
     load : callable
         Loads the data.
     steps, batch : int
@@ -87,7 +87,7 @@ class Task:
 
     name: str
     description: str
-    build: Callable[[], nn.Module]
+    build: Callable[..., nn.Module]
     load: Callable[[], Dataset]
     steps: int
     batch: int
@@ -108,16 +108,49 @@ class Task:
         return base * min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
 
 
-def _residual(build: Callable[..., nn.Module], width: int) -> Callable[[], nn.Module]:
-    return partial(build, width=width, classes=len(CLASSES), stem="small", zero_init_residual=True)
+def _residual(build: Callable[..., nn.Module], own_width: int) -> Callable[..., nn.Module]:
+    def make(
+        outputs: int = len(CLASSES),
+        width: int = own_width,
+        depth: int | None = None,
+        stem: str = "small",
+    ) -> nn.Module:
+        blocks = {} if depth is None else {"blocks": (depth,) * 4}
+        return build(
+            **blocks, width=width, classes=outputs, stem=stem, zero_init_residual=True
+        )
+
+    return make
 
 
-def _gnmt() -> nn.Module:
-    return GNMT(len(vocabulary()), width=64, depth=3, dropout=0.0, initial=0.25)
+def _gnmt(
+    outputs: int | None = None,
+    width: int = 64,
+    depth: int = 3,
+    dropout: float = 0.0,
+    initial: float = 0.25,
+) -> nn.Module:
+    tokens = len(vocabulary()) if outputs is None else outputs
+    return GNMT(tokens, width=width, depth=depth, dropout=dropout, initial=initial)
 
 
-def _transformer() -> nn.Module:
-    return Transformer(len(vocabulary()), width=48, depth=2, heads=4, feed_forward=96, dropout=0.0)
+def _transformer(
+    outputs: int | None = None,
+    width: int = 48,
+    depth: int = 2,
+    heads: int = 4,
+    widening: int = 2,
+    dropout: float = 0.0,
+) -> nn.Module:
+    tokens = len(vocabulary()) if outputs is None else outputs
+    return Transformer(
+        tokens,
+        width=width,
+        depth=depth,
+        heads=heads,
+        feed_forward=widening * width,
+        dropout=dropout,
+    )
 
 
 _IMAGES = {

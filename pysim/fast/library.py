@@ -83,9 +83,10 @@ def load() -> ctypes.CDLL:
     library.fast_scatter.argtypes = [number, pointer, pointer, pointer]
     library.fast_tally.argtypes = [number, pointer, length, ctypes.c_uint32, pointer]
     library.fast_decode.argtypes = [number, number, pointer, pointer, pointer, length]
+    library.fast_exponents.argtypes = [pointer, length, pointer]
     library.fast_zeros.argtypes = [pointer, length]
     library.fast_zeros.restype = length
-    for nothing in ("gather", "scatter", "tally", "decode"):
+    for nothing in ("gather", "scatter", "tally", "decode", "exponents"):
         getattr(library, f"fast_{nothing}").restype = None
     library.fast_gemm.restype = library.fast_convert.restype = ctypes.c_uint
     return library

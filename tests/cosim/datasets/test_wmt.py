@@ -1,11 +1,12 @@
 import gzip
 
 import pytest
+import torch
 
 from cosim.datasets.subwords import Subwords
 from cosim.datasets.tokens import BEGIN, END, PAD
 from cosim.datasets.translation import sentences
-from cosim.datasets.wmt import ParallelText, read_pairs
+from cosim.datasets.wmt import ParallelText, find_texts, read_pairs
 from pysim import InputError
 
 PAIRS = sentences(300, seed=0)
@@ -45,10 +46,9 @@ def test_subwords(subwords, tmp_path):
 
 
 def test_batches(subwords):
-    text = ParallelText(PAIRS, subwords, seed=3)
-    assert len(text) == 300
-    batches = list(text.batches(0, 32))
-    assert sum(len(sources) for sources, _ in batches) == 300
+    text = ParallelText(PAIRS, subwords)
+    assert text.examples == 300
+    batches = [text.batch(step, 30, 3) for step in range(10)]
     found = set()
     for sources, targets in batches:
         assert (targets[:, 0] == BEGIN).all()
@@ -57,16 +57,55 @@ def test_batches(subwords):
     assert found == set(PAIRS)
     filling = sum(int((sources == PAD).sum()) for sources, _ in batches)
     assert filling < 0.2 * sum(sources.numel() for sources, _ in batches)
-    for ours, theirs in zip(batches, text.batches(0, 32), strict=True):
-        assert all(map(bool, ((a == b).all() for a, b in zip(ours, theirs, strict=True))))
-    shapes = [[s.shape for s, _ in text.batches(epoch, 32)] for epoch in (0, 1)]
+    again = ParallelText(PAIRS, subwords)
+    for step in (0, 9, 13):
+        for one, other in zip(text.batch(step, 30, 3), again.batch(step, 30, 3), strict=True):
+            assert torch.equal(one, other)
+    shapes = [[text.batch(10 * e + i, 30, 3)[0].shape for i in range(10)] for e in (0, 1)]
     assert shapes[0] != shapes[1]
+
+
+def test_what_fills_no_batch_is_another_part_in_every_epoch(subwords):
+    text = ParallelText(PAIRS, subwords)
+    epochs = []
+    for epoch in range(2):
+        batches = [text.batch(epoch * 2 + i, 140, 0)[0] for i in range(2)]
+        epochs.append({subwords.decode(row) for batch in batches for row in batch.tolist()})
+    assert epochs[0] != epochs[1]
+
+
+def test_processes_share_a_batch(subwords):
+    text = ParallelText(PAIRS, subwords)
+    whole, _ = text.batch(2, 6, 0)
+    parts = [text.batch(2, 6, 0, rank, 2)[0] for rank in range(2)]
+    sentences_of = [[subwords.decode(row) for row in part.tolist()] for part in (whole, *parts)]
+    assert sentences_of[0][::2] == sentences_of[1]
+    assert sentences_of[0][1::2] == sentences_of[2]
+
+
+def test_texts_are_found(tmp_path):
+    with pytest.raises(InputError, match=r"there is no folder '.*nowhere'"):
+        find_texts(tmp_path / "nowhere", ("en", "de"))
+    names = ("newstest2013.en", "newstest2015.en", "newstest2015.de.gz", "train.en")
+    with pytest.raises(InputError, match="holds no test"):
+        find_texts(tmp_path, ("en", "de"))
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"holds no train\.de"):
+        find_texts(tmp_path, ("en", "de"))
+    (tmp_path / "train.de").touch()
+    test = find_texts(tmp_path, ("en", "de"))["test"]
+    assert [path.name for path in test] == ["newstest2015.en", "newstest2015.de.gz"]
+    (tmp_path / "newstest2014.en").touch()
+    with pytest.raises(InputError, match=r"holds no newstest2014\.de"):
+        find_texts(tmp_path, ("en", "de"))
 
 
 def test_long_pairs_are_left_out(subwords):
     text = ParallelText(PAIRS, subwords, longest=10)
-    assert 0 < len(text) < 300
-    assert all(max(s.shape[1], t.shape[1] - 1) <= 11 for s, t in text.batches(0, 8))
+    assert 0 < text.examples < 300
+    batches = [text.batch(step, 8, 0) for step in range(text.examples // 8)]
+    assert all(max(s.shape[1], t.shape[1] - 1) <= 11 for s, t in batches)
     with pytest.raises(InputError, match="no pair of sentences has at most 1 tokens"):
         ParallelText(PAIRS, subwords, longest=1)
 
