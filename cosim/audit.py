@@ -115,6 +115,11 @@ class AuditEngine(FastEngine):
         self._auditor = threading.Thread(target=self._audit, name="audit", daemon=True)
         self._auditor.start()
 
+    @property
+    def simulator(self) -> str:
+        """Name of what simulates the Verilog."""
+        return self._verilog.simulator
+
     def report(self) -> AuditReport:
         """Return how much was checked so far."""
         return AuditReport(**{**asdict(self._report), "macs": self.macs})

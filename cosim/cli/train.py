@@ -278,11 +278,15 @@ def _describe(summary: dict, folder: Path) -> str:
         lines.append(f"seed {run['settings']['seed']}: {_accuracies(run, runs[0]['metric'])}")
         lines.append(f"  weights {run['weights_sha256']}")
         if run["fp32_accuracy"] is not None:
-            lines.append(f"  {run['cycles']:,} cycles, {run['macs']:,} multiply-accumulates")
+            lines.append(
+                f"  {run['cycles']:,} cycles, {run['macs']:,} multiply-accumulates, "
+                f"the array in use {100 * run['utilisation']:.1f} % of the time"
+            )
         if (audit := run["audit"]) is not None:
             lines.append(
                 f"  the Verilog checked {audit['checked']} of {audit['calls']} calls and "
-                f"{audit['macs_checked']:,} of all multiply-accumulates; "
+                f"{audit['macs_checked']:,} of all multiply-accumulates, {audit['bits']:,} bits of "
+                f"results, simulated by {run['simulator']}; "
                 f"{audit['passed_over']} passed over"
             )
         lines += [f"  not offloaded: {name}" for name in run["not_offloaded"]]

@@ -116,7 +116,8 @@ class RtlEngine(Engine):
 
     def _quantize(self, request: QuantizeRequest) -> tuple[np.ndarray, Flags, int]:
         values = np.ascontiguousarray(request.values)
-        codes = np.empty(values.shape, dtype=np.uint32)
+        # NumPy gives a number without dimensions one when it makes it contiguous.
+        codes = np.empty(request.values.shape, dtype=np.uint32)
         cycles, flags = c_uint64(), c_uint32()
         status = self._library.array_convert(
             self._open_array(),

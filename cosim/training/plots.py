@@ -90,8 +90,7 @@ def loss_scale(lines: list[dict]) -> Panel:
         axes.step(steps, scales, where="mid", color=ARRAY_COLOUR, label="loss scale")
         if (floors > 0).any():
             shown = np.where(floors > 0, floors, np.nan)
-            style = {"color": LIMIT_COLOUR, "linestyle": "--", "label": "its floor"}
-            axes.step(steps, shown, where="mid", **style)
+            axes.step(steps, shown, "--", where="mid", color=LIMIT_COLOUR, label="its floor")
         _, skipped = _series(lines, "skipped")
         lost = np.diff(skipped, prepend=0) > 0
         if lost.any():

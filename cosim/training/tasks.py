@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -116,9 +117,7 @@ def _residual(build: Callable[..., nn.Module], own_width: int) -> Callable[..., 
         stem: str = "small",
     ) -> nn.Module:
         blocks = {} if depth is None else {"blocks": (depth,) * 4}
-        return build(
-            **blocks, width=width, classes=outputs, stem=stem, zero_init_residual=True
-        )
+        return build(**blocks, width=width, classes=outputs, stem=stem, zero_init_residual=True)
 
     return make
 

@@ -41,6 +41,15 @@ def test_equals_golden(tmp_path, simulator):
     assert tally.conversions == 60
 
 
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_a_number_without_dimensions_keeps_none(simulator):
+    number = np.array(1.6, np.float32)
+    with RtlEngine(SMALL, simulator=simulator) as engine:
+        codes = engine.quantize(number, "fp16")
+    assert codes.shape == ()
+    assert codes == GoldenEngine(SMALL).quantize(number, "fp16")
+
+
 def test_engines_in_threads():
     def work(seed):
         rng = np.random.default_rng(seed)
