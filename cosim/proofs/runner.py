@@ -9,7 +9,18 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
 from cosim.errors import CheckFailedError
-from cosim.proofs import array, column, control, converter, element, flight, lfsr, mac, wiring
+from cosim.proofs import (
+    array,
+    clock,
+    column,
+    control,
+    converter,
+    element,
+    flight,
+    lfsr,
+    mac,
+    wiring,
+)
 from cosim.proofs.netlist import Reader, instantiated
 from cosim.proofs.problem import Task
 from cosim.proofs.solver import Answer, Outcome, decide
@@ -64,6 +75,7 @@ def statements(design: Design) -> list[Statement]:
     """Return every statement about an array; its manifest says what they are about."""
     config = design.config
     return [
+        *clock.statements(design),
         *mac.statements(),
         *element.statements(),
         *converter.statements(config),

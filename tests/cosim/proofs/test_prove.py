@@ -97,6 +97,29 @@ def test_other_registers_are_undecided_not_refuted():
     assert re.search(r"the induction fails \(.*\); no run of 12 clocks from", verdict.reason)
 
 
+@pytest.mark.parametrize(
+    ("prefix", "pattern", "text"),
+    [
+        ("fp8_lfsr", "posedge clk", "negedge clk"),
+        ("fp8_lfsr", "posedge clk", "posedge advance"),
+        ("fp8_row", r"\.clk\(clk\)", ".clk(shift)"),
+    ],
+)
+def test_other_clocks_are_refuted(design, prefix, pattern, text):
+    faulty, module = edit(design, prefix, pattern, text)
+    (verdict,) = prove(faulty, select(statements(design), f"clock/{module}$"))
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.violated[0].endswith("takes the clock")
+
+
+def test_latches_are_refused(design):
+    faulty, _ = edit(
+        design, "fp8_pe", r"always @\(posedge clk\)\n +above <=", "always @* if (clk) above ="
+    )
+    with pytest.raises(CheckFailedError, match=r"Yosys refuses the Verilog: .*latch"):
+        prove(faulty, select(statements(design), "element/holds"))
+
+
 def test_missing_signal_is_undecided(design):
     faulty, _ = edit(design, "fp8_row", "pe_1 ", "second ")
     (verdict,) = prove(faulty, select(statements(design), "row/wiring"))
