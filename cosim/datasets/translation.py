@@ -24,7 +24,7 @@ from cosim.datasets.dataset import Dataset
 from cosim.datasets.tokens import BEGIN, END, UNKNOWN
 from cosim.datasets.wmt import filled
 
-TRAIN, TEST = 6000, 500
+TRAIN, TEST = 3000, 500
 NOUNS, VERBS, ADJECTIVES, ADVERBS = 80, 24, 20, 8
 LONGEST = 11
 """Words of a source at most."""

@@ -192,7 +192,7 @@ TASKS = {
         Task(
             name="resnet10",
             description="ResNet-10, a quarter as wide, on generated images",
-            build=_residual(partial(resnet18, (1, 1, 1, 1)), 16),
+            build=_residual(partial(resnet18, blocks=(1, 1, 1, 1)), 16),
             steps=400,
             **_IMAGES,
         ),
