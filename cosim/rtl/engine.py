@@ -11,6 +11,7 @@ from cosim.rtl import vector, verilator
 from pysim import ArrayConfig, Engine, Flags, GemmResult, InputError
 from pysim.convert import ROUNDINGS, Rounding, code_dtype
 from pysim.engine import GemmRequest, QuantizeRequest
+from pysim.fast.processors import checked_threads
 from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS, FloatFormat
 
 SIMULATORS = {"verilator": verilator.build_model, "vector": vector.build_model}
@@ -42,11 +43,15 @@ class RtlEngine(Engine):
         Verilog generated (and perhaps edited) earlier; generated from `config` by default.
     simulator : str, optional
         ``"vector"`` or ``"verilator"``.
+    threads : int, optional
+        At most this many threads; by default the processors that this process may use. Results do
+        not depend on it.
 
     Raises
     ------
     InputError
-        If there is no such simulator, or the vector simulator does not support the Verilog.
+        If there is no such simulator, the vector simulator does not support the Verilog, or
+        `threads` is not a positive integer.
     MissingToolError
         If a tool of the simulator or a C++ compiler is missing.
     CheckFailedError
@@ -65,11 +70,13 @@ class RtlEngine(Engine):
         *,
         design: rtl_gen.Design | None = None,
         simulator: str = DEFAULT_SIMULATOR,
+        threads: int | None = None,
     ) -> None:
         if simulator not in SIMULATORS:
             allowed = ", ".join(SIMULATORS)
             raise InputError(f"unknown simulator {simulator!r}: allowed are {allowed}")
         self.simulator = simulator
+        self.threads = checked_threads(threads)
         design = design or rtl_gen.design(config or ArrayConfig())
         super().__init__(design.config)
         self._library = _load(str(SIMULATORS[simulator](design)))
@@ -94,6 +101,7 @@ class RtlEngine(Engine):
         if d.size:
             status = self._library.array_gemm(
                 self._open_array(),
+                self.threads,
                 a.ctypes.data,
                 b.ctypes.data,
                 None if c is None else c.ctypes.data,
@@ -121,6 +129,7 @@ class RtlEngine(Engine):
         cycles, flags = c_uint64(), c_uint32()
         status = self._library.array_convert(
             self._open_array(),
+            self.threads,
             values.ctypes.data,
             values.size,
             _mode(request.fmt, request.rounding, request.saturate),
@@ -161,7 +170,9 @@ def _load(path: str) -> ctypes.CDLL:
     library.array_close.argtypes = [c_void_p]
     library.array_close.restype = None
     library.array_gemm.argtypes = [
-        *[c_void_p] * 4,
+        c_void_p,
+        c_int,
+        *[c_void_p] * 3,
         *[c_size_t] * 3,
         *[c_int] * 2,
         _Mode,
@@ -170,7 +181,9 @@ def _load(path: str) -> ctypes.CDLL:
         POINTER(c_uint32),
     ]
     library.array_convert.argtypes = [
-        *[c_void_p] * 2,
+        c_void_p,
+        c_int,
+        c_void_p,
         c_size_t,
         _Mode,
         c_void_p,

@@ -1,16 +1,24 @@
 // The host of the simulated array: whole GEMMs in, clocked, skewless streams to the Verilog, whole
 // results out. The streams never stall, so the cycles counted are those of the cycle model.
 //
+// Large calls are cut into chunks of tiles, which threads simulate side by side, each on a model of
+// its own that starts from reset. The cut follows from the shapes alone and every chunk starts
+// afresh, so that results do not depend on the number of threads, whatever the Verilog does.
+//
 // "simulation.h" comes from the simulator. Its `Simulation` has a member for each port, `settle`,
 // to be called when inputs have changed, and `tick`, the clock's rising edge.
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <vector>
 
+#include "jump.h"
 #include "layout.h"
+#include "pool.h"
 #include "simulation.h"
 
 namespace {
@@ -18,6 +26,12 @@ namespace {
 // A handshake must come within this many clocks of the one before: every phase of the tile control
 // without one is shorter.
 constexpr int PATIENCE = 4 * (ROWS + COLS) + 64;
+
+// A chunk is worth a thread from this many clocks of elements on, and should not spend its time on
+// loading lanes.
+constexpr uint64_t CHUNK_CLOCKS =
+    std::max<uint64_t>(200'000 / (ROWS * COLS), 24 * (COLS + 2));
+constexpr uint64_t MOST_CHUNKS = 64;
 
 enum Status { DONE = 0, HUNG = 1, WRONG_PACKET = 2 };
 
@@ -29,6 +43,8 @@ void put(Port& port, const void* bytes, size_t count) {
 
 struct Mode {
     int32_t target, rounding, saturate;
+
+    bool draws() const { return target != PASS_TARGET && rounding == STOCHASTIC; }
 };
 
 struct Command {
@@ -172,6 +188,101 @@ std::vector<uint8_t> transposed(const uint8_t* a, size_t rows, size_t k) {
     return columns;
 }
 
+// A stretch of a call that starts from reset.
+struct Chunk {
+    uint64_t draws[COLS] = {};  // that the lanes have taken before it
+    Status status = DONE;
+    uint64_t cycles = 0;
+    uint32_t flags = 0;
+    std::vector<uint64_t> after = {};  // states of the lanes, if not as they should be
+};
+
+using TilesOf = std::function<void(size_t chunk, const std::function<void(std::vector<Tile>&)>&)>;
+
+// What a call holds: how many chunks, the tiles of each, and how many draws each takes from a lane.
+struct Call {
+    size_t chunks;
+    Mode mode;
+    TilesOf tiles;
+    std::function<uint64_t(size_t chunk, int lane)> draws;
+    // Clocks by which the chunks, one after another, would overlap or be one.
+    uint64_t joint;
+};
+
+uint64_t drawn(uint64_t state, uint64_t draws) {
+    return fast::jump(LFSR, state, draws * LFSR.random_bits);
+}
+
+Status run_whole(Array& array, const Call& call, uint64_t* cycles, uint32_t* flags) {
+    Status status = DONE;
+    call.tiles(0, [&](std::vector<Tile>& tiles) { status = array.run(tiles, cycles, flags); });
+    return status;
+}
+
+void run_chunk(const Call& call, size_t number, const uint64_t* start, Chunk& chunk) {
+    Array array;
+    const bool draws = call.mode.draws();
+    std::vector<uint64_t> before(COLS), after(COLS);
+    if (draws) {
+        for (int lane = 0; lane < COLS; ++lane) {
+            before[lane] = drawn(start[lane], chunk.draws[lane]);
+        }
+        array.write_state(before.data());
+    } else {
+        array.read_state(before.data());
+    }
+    call.tiles(number, [&](std::vector<Tile>& tiles) {
+        chunk.status = array.run(tiles, &chunk.cycles, &chunk.flags);
+    });
+    array.read_state(after.data());
+    for (int lane = 0; draws && lane < COLS; ++lane) {
+        before[lane] = drawn(before[lane], call.draws(number, lane));
+    }
+    if (after != before) chunk.after = after;
+}
+
+Status run_chunks(Array& array, const Call& call, int threads, uint64_t* cycles,
+                  uint32_t* flags) {
+    if (call.chunks == 1) return run_whole(array, call, cycles, flags);
+    std::vector<uint64_t> state(COLS);
+    array.read_state(state.data());
+    std::vector<Chunk> chunks(call.chunks);
+    uint64_t draws[COLS] = {};
+    for (size_t i = 0; i < call.chunks; ++i) {
+        std::copy(draws, draws + COLS, chunks[i].draws);
+        for (int lane = 0; lane < COLS; ++lane) draws[lane] += call.draws(i, lane);
+    }
+    std::atomic<size_t> next = 0;
+    const int workers = std::min<size_t>(std::max(threads, 1), call.chunks);
+    fast::parallel(workers, [&](int) {
+        for (size_t i; (i = next++) < call.chunks;) run_chunk(call, i, state.data(), chunks[i]);
+    });
+    if (call.mode.draws()) {
+        for (int lane = 0; lane < COLS; ++lane) state[lane] = drawn(state[lane], draws[lane]);
+    }
+    bool as_expected = true;
+    *cycles = *flags = 0;
+    for (const Chunk& chunk : chunks) {
+        if (chunk.status != DONE) return chunk.status;
+        *cycles += chunk.cycles;
+        *flags |= chunk.flags;
+        // The first state that is not as it should be is what the call leaves.
+        if (!chunk.after.empty() && as_expected) state = chunk.after;
+        as_expected &= chunk.after.empty();
+    }
+    *cycles -= call.joint * (call.chunks - 1);
+    array.write_state(state.data());
+    return DONE;
+}
+
+// How many of `count` steps, each of so many clocks, make a chunk.
+size_t steps_of_chunk(uint64_t count, uint64_t clocks) {
+    const uint64_t enough = std::max<uint64_t>(2, (CHUNK_CLOCKS + clocks - 1) / clocks);
+    return std::max(enough, (count + MOST_CHUNKS - 1) / MOST_CHUNKS);
+}
+
+size_t ceiling(size_t count, size_t step) { return (count + step - 1) / step; }
+
 }  // namespace
 
 extern "C" {
@@ -180,44 +291,64 @@ void* array_open() { return new Array; }
 
 void array_close(void* array) { delete static_cast<Array*>(array); }
 
-int array_gemm(void* array, const uint8_t* a, const uint8_t* b, const uint32_t* c, size_t m,
-               size_t n, size_t k, int a_format, int b_format, Mode mode, uint32_t* d,
+int array_gemm(void* array, int threads, const uint8_t* a, const uint8_t* b, const uint32_t* c,
+               size_t m, size_t n, size_t k, int a_format, int b_format, Mode mode, uint32_t* d,
                uint64_t* cycles, uint32_t* flags) {
-    *cycles = *flags = 0;
-    for (size_t top = 0; top < m; top += ROWS) {
-        const size_t rows = std::min<size_t>(ROWS, m - top);
-        const std::vector<uint8_t> columns = transposed(a + top * k, rows, k);
+    const size_t across = ceiling(n, COLS), count = ceiling(m, ROWS) * across;
+    const size_t step = steps_of_chunk(count, 1 + k + (c ? 2 * ROWS : ROWS) + COLS);
+    const auto rows = [&](size_t tile) { return std::min(ROWS, int(m - tile / across * ROWS)); };
+    const auto cols = [&](size_t tile) { return std::min(COLS, int(n - tile % across * COLS)); };
+    const auto end = [&](size_t chunk) { return std::min(count, (chunk + 1) * step); };
+    Call call{ceiling(count, step), mode, {}, {}, 1};
+    call.tiles = [&](size_t chunk, const auto& run) {
+        std::vector<std::vector<uint8_t>> bands;
         std::vector<Tile> tiles;
-        for (size_t left = 0; left < n; left += COLS) {
-            const size_t cols = std::min<size_t>(COLS, n - left);
-            const Command command{0,    c != nullptr,  a_format,  b_format, mode,
-                                  int(rows), int(cols), k};
-            tiles.push_back({command, columns.data(), b + left, n, c ? c + top * n + left : c,
-                             c ? rows : 0, d + top * n + left, n});
+        for (size_t tile = chunk * step; tile < end(chunk); ++tile) {
+            const size_t top = tile / across * ROWS, left = tile % across * COLS;
+            if (bands.empty() || left == 0) bands.push_back(transposed(a + top * k, rows(tile), k));
+            const Command command{0,    c != nullptr, a_format,   b_format, mode,
+                                  rows(tile), cols(tile),   k};
+            tiles.push_back({command, bands.back().data(), b + left, n, c ? c + top * n + left : c,
+                             c ? uint64_t(rows(tile)) : 0, d + top * n + left, n});
         }
-        uint64_t band_cycles;
-        uint32_t band_flags;
-        const Status status = static_cast<Array*>(array)->run(tiles, &band_cycles, &band_flags);
-        if (status != DONE) return status;
-        // Bands follow one another: the last result of one leaves while the next is commanded.
-        *cycles += band_cycles - (top > 0);
-        *flags |= band_flags;
-    }
-    return DONE;
+        run(tiles);
+    };
+    call.draws = [&](size_t chunk, int lane) {
+        uint64_t total = 0;
+        for (size_t tile = chunk * step; tile < end(chunk); ++tile) {
+            if (lane < cols(tile)) total += rows(tile);
+        }
+        return total;
+    };
+    return run_chunks(*static_cast<Array*>(array), call, threads, cycles, flags);
 }
 
-int array_convert(void* array, const uint32_t* values, size_t count, Mode mode, uint32_t* codes,
-                  uint64_t* cycles, uint32_t* flags) {
-    std::vector<Tile> tiles;
-    const size_t rows = count / COLS, rest = count % COLS;
-    const auto add = [&](size_t length, size_t cols, size_t start) {
-        const Command command{1, 0, 0, 0, mode, 1, int(cols), length};
-        tiles.push_back({command, nullptr, nullptr, 0, values + start, length, codes + start, COLS});
-    };
-    if (rows) add(rows, COLS, 0);
-    if (rest) add(1, rest, rows * COLS);
+int array_convert(void* array, int threads, const uint32_t* values, size_t count, Mode mode,
+                  uint32_t* codes, uint64_t* cycles, uint32_t* flags) {
     *cycles = *flags = 0;
-    return tiles.empty() ? DONE : static_cast<Array*>(array)->run(tiles, cycles, flags);
+    if (count == 0) return DONE;
+    const size_t rows = count / COLS, rest = count % COLS;
+    const size_t step = steps_of_chunk(rows, 1);
+    const size_t chunks = std::max<size_t>(1, ceiling(rows, step));
+    // A command for each chunk in place of one for all costs a clock, and so does its end.
+    Call call{chunks, mode, {}, {}, 2};
+    call.tiles = [&](size_t chunk, const auto& run) {
+        std::vector<Tile> tiles;
+        const auto add = [&](size_t length, size_t cols, size_t start) {
+            const Command command{1, 0, 0, 0, mode, 1, int(cols), length};
+            tiles.push_back(
+                {command, nullptr, nullptr, 0, values + start, length, codes + start, COLS});
+        };
+        const size_t first = chunk * step, length = std::min(step, rows - first);
+        if (length) add(length, COLS, first * COLS);
+        if (rest && chunk == chunks - 1) add(1, rest, rows * COLS);
+        run(tiles);
+    };
+    call.draws = [&](size_t chunk, int lane) {
+        const bool takes_rest = chunk == chunks - 1 && size_t(lane) < rest;
+        return std::min(step, rows - chunk * step) + takes_rest;
+    };
+    return run_chunks(*static_cast<Array*>(array), call, threads, cycles, flags);
 }
 
 void array_read_state(void* array, uint64_t* states) {

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cosim.rtl.host import HOST, layout_header
+from cosim.rtl.host import FAST, HELPERS, HOST, helper_texts, layout_header
 from cosim.vector import compile_netlist, read_verilog
 from cosim.vector.model import COMPILER, COMPILER_FLAGS, RUNTIME, runtime_texts
 from cosim.vector.netlist import yosys_version
@@ -38,8 +38,9 @@ def build_model(design: Design) -> Path:
         (folder / "simulation.h").write_text(_SIMULATION)
         (folder / "layout.h").write_text(header)
         library = folder / "model.so"
-        includes = [f"-I{folder}", f"-I{RUNTIME}"]
-        run_all([[COMPILER, *COMPILER_FLAGS, *includes, "-shared", str(HOST), "-o", str(library)]])
+        includes = [f"-I{path}" for path in (folder, RUNTIME, FAST)]
+        command = [COMPILER, *COMPILER_FLAGS, *includes, "-pthread", "-shared"]
+        run_all([[*command, *map(str, (HOST, *HELPERS)), "-o", str(library)]])
         for file in folder.iterdir():
             if file != library:
                 file.unlink()
@@ -51,6 +52,7 @@ def build_model(design: Design) -> Path:
         *runtime_texts(),
         *(path.read_text() for path in sorted(RUNTIME.glob("*.py"))),
         HOST.read_text(),
+        *helper_texts(),
         header,
         *(part for item in sorted(design.modules.items()) for part in item),
     ]

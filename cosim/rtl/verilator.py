@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cosim.errors import CheckFailedError, MissingToolError
-from cosim.rtl.host import HOST, layout_header
+from cosim.rtl.host import FAST, HELPERS, HOST, helper_texts, layout_header
 from pysim.native import cached, run_all, tool_version
 from rtl_gen import Design
 
@@ -162,6 +162,7 @@ def build_library(
         *_COMPILER_FLAGS,
         *_HOT,
         host.read_text(),
+        *helper_texts(),
         (ADAPTOR / "simulation.h").read_text(),
         layout,
         top,
@@ -224,13 +225,14 @@ def _is_cold(source: Path) -> bool:
 def _runtime_object(verilator: Verilator) -> Path:
     """Compile what every model links with; it takes as long as a small model."""
     sources = [verilator.root / "include" / f"{name}.cpp" for name in _RUNTIME]
+    sources += HELPERS
 
     def make(folder: Path) -> None:
         objects = [folder / f"{source.stem}.o" for source in sources]
         run_all(_compile_command(verilator, folder, ["-O2"], source) for source in sources)
         run_all([[_COMPILER, "-r", *map(str, objects), "-o", str(folder / "runtime.o")]])
 
-    key = [verilator.version, tool_version(_COMPILER), *_COMPILER_FLAGS]
+    key = [verilator.version, tool_version(_COMPILER), *_COMPILER_FLAGS, *helper_texts()]
     return cached("verilated", key, make) / "runtime.o"
 
 
@@ -238,7 +240,7 @@ def _compile_command(
     verilator: Verilator, folder: Path, options: list[str], source: Path, target: Path | None = None
 ) -> list[str]:
     include = verilator.root / "include"
-    includes = [f"-I{path}" for path in (folder, ADAPTOR, include, include / "vltstd")]
+    includes = [f"-I{path}" for path in (folder, ADAPTOR, FAST, include, include / "vltstd")]
     target = target or folder / f"{source.stem}.o"
     return [
         *(_COMPILER, *_COMPILER_FLAGS, *options, *includes),

@@ -30,6 +30,7 @@ class _Emission:
         self.plan = plan
         self.counts = {lanes.number: len(lanes.instances) for lanes in circuit.lanes}
         self.scalars = ScalarCode(plan.kept)
+        self.constants: dict[int, int] = {}
 
     def text(self) -> str:
         settle = self._steps(self.plan.settle) + self._show_outputs()
@@ -38,6 +39,7 @@ class _Emission:
             [
                 *self._ports(),
                 *self._state(),
+                *self._constants(),
                 *self._function("settle", settle),
                 *self._function("tick", tick),
                 *self._reader(),
@@ -98,6 +100,12 @@ class _Emission:
                         lines.append(f"m{memory.number}[{i}][{word}] = {bits}u;")
         return lines
 
+    def _constants(self) -> list[str]:
+        if not self.constants:
+            return []
+        values = ", ".join(f"0x{value:x}u" for value in self.constants)
+        return [f"    uint32_t k[{len(self.constants)}] = {{{values}}};"]
+
     # Functions
 
     def _function(self, name: str, lines: Iterable[str]) -> list[str]:
@@ -112,7 +120,9 @@ class _Emission:
                     for register in self.circuit.graph.registers
                     if step.commits and register.node.group == step.group
                 ]
-                loop = LaneLoop(self.scalars, self.plan.kept, self.counts[step.group])
+                loop = LaneLoop(
+                    self.scalars, self.plan.kept, self.constants, self.counts[step.group]
+                )
                 lines += loop.lines(step.nodes, registers)
                 continue
             for node in step.nodes:

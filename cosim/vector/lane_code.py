@@ -5,7 +5,7 @@ memory; either is turned into the other where it is needed, once in an iteration
 """
 
 from cosim.vector.graph import LANE_BITS, Node, Register
-from cosim.vector.scalar_code import ScalarCode, mask
+from cosim.vector.scalar_code import ScalarCode
 from cosim.vector.signal import Seg, Signal, constant_value, part, width_of
 
 _INFIX = {"and": "&", "or": "|", "xor": "^", "add": "+", "sub": "-", "mul": "*"}
@@ -14,7 +14,7 @@ _TRUTHS = {"and": "both", "or": "either", "xor": "differ"}
 
 def storage(width: int) -> str:
     """Return the type of one lane in memory."""
-    return next(f"uint{bits}_t" for bits in (8, 16, 32) if width <= bits)
+    return next(f"lanes::Lane{bits}" for bits in (8, 16, 32) if width <= bits)
 
 
 def element(node: Node, lane: int) -> str:
@@ -30,11 +30,17 @@ class LaneLoop:
     scalars : ScalarCode
     kept : set of Node
         Those that are kept in memory.
+    constants : dict of int to int
+        Constants of the model and where they lie; new ones are added. They are operands from
+        memory, for there are more of them than registers.
     count : int
         Lanes.
     """
 
-    def __init__(self, scalars: ScalarCode, kept: set[Node], count: int) -> None:
+    def __init__(
+        self, scalars: ScalarCode, kept: set[Node], constants: dict[int, int], count: int
+    ) -> None:
+        self._constants = constants
         self._scalars = scalars
         self._kept = kept
         self._count = count
@@ -66,11 +72,18 @@ class LaneLoop:
         if node.width == 1 and node.kind != "cat":
             name = self._define(("truth", node), "lanes::Truth", self._truth_operation(node))
             if node in self._kept:
-                self._body.append(f"lanes::store(&a{node.number}[lane], lanes::bits({name}, 1));")
+                bit = f"lanes::bits({name}, {self._constant(1)})"
+                self._body.append(f"lanes::store(&a{node.number}[lane], {bit});")
         else:
             name = self._define(("word", node), "lanes::Word", self._word_operation(node))
             if node in self._kept:
                 self._body.append(f"lanes::store(&a{node.number}[lane], {name});")
+
+    def _constant(self, value: int) -> str:
+        return f"k[{self._constants.setdefault(value, len(self._constants))}]"
+
+    def _ones(self, width: int) -> str:
+        return self._constant((1 << width) - 1)
 
     def _define(self, key: tuple, kind: str, value: str, *, before: bool = False) -> str:
         if key not in self._names:
@@ -87,13 +100,9 @@ class LaneLoop:
         if kind == "cat":
             return self.word(operands[0])
         if kind == "mux":
-            select, low, high = operands
-            truth = self.truth(select)
-            if constant_value(low) == 0:
-                return f"lanes::keep({truth}, {self.word(high)})"
-            return f"lanes::choose({truth}, {self.word(low)}, {self.word(high)})"
+            return self._mux(*operands)
         if kind == "not":
-            return f"{self.word(operands[0])} ^ {mask(node.width)}"
+            return f"{self.word(operands[0])} ^ {self._ones(node.width)}"
         if kind == "add" and (carry := _single_bit(operands[1])):
             return self._masked(node, f"lanes::plus({self.word(operands[0])}, {self.truth(carry)})")
         values = [self.word(operand) for operand in operands]
@@ -105,17 +114,68 @@ class LaneLoop:
         assert kind == "shr", kind
         return f"{values[0]} >> {values[1]}"
 
+    def _mux(self, select: Signal, low: Signal, high: Signal) -> str:
+        if constant_value(low) == 0:
+            return f"lanes::keep({self.truth(select)}, {self.word(high)})"
+        if constant_value(high) == 0:
+            return f"lanes::keep({self._inverse(select)}, {self.word(low)})"
+        zeros = _zeros_unless(select)
+        if shift := self._as_shift(low, high, zeros):
+            return f"lanes::{shift[0]}<{shift[1]}>({self._inverse(select)}, {self.word(high)})"
+        if shift := self._as_shift(high, low, {}):
+            return f"lanes::{shift[0]}<{shift[1]}>({self.truth(select)}, {self.word(low)})"
+        return f"lanes::choose({self.truth(select)}, {self.word(low)}, {self.word(high)})"
+
+    def _as_shift(
+        self, moved: Signal, whole: Signal, zeros: dict[Node, int]
+    ) -> tuple[str, int] | None:
+        """Tell by how much `moved` is shifted against `whole`, if that is all they differ in.
+
+        `zeros` are bits of nodes known to be zero.
+        """
+        filled = [seg for seg in moved if seg.source is not None or seg.offset]
+        if len(filled) != 1 or filled[0].source is None or constant_value(whole) is not None:
+            return None
+        source, offset, width = filled[0]
+        position = width_of(moved[: moved.index(filled[0])])
+        if not source.group or self._is_truth(source):
+            return None
+        # All of the node takes part, or all but what falls out on the right, or zeros.
+        beyond = (1 << source.width) - (1 << (offset + width))
+        outside = zeros.get(source, 0)
+        if beyond & ~outside:
+            return None
+        starts = [(seg, width_of(whole[:i])) for i, seg in enumerate(whole)]
+        held = [(seg, start) for seg, start in starts if seg.source is not None or seg.offset]
+        if len(held) != 1 or held[0][0].source is not source:
+            return None
+        (_, first, size), start = held[0]
+        if first or size != source.width:
+            return None
+        distance = (position - offset) - start
+        if distance < 0:
+            # Bits below `start` must have been shifted out of the word, not kept.
+            kept_low = start == 0 and position == 0 and offset == -distance
+            return ("shift_right_if", -distance) if kept_low else None
+        fits = distance + start + (offset + width) <= LANE_BITS and offset == 0
+        return ("shift_left_if", distance) if fits and distance else None
+
     def _masked(self, node: Node, value: str) -> str:
         if node.width == LANE_BITS or node.bound < (1 << node.width) - 1:
             return value
-        return f"({value}) & {mask(node.width)}"
+        return f"({value}) & {self._ones(node.width)}"
 
     def _truth_operation(self, node: Node) -> str:
         kind, operands = node.kind, node.operands
+        if kind == "and":
+            # One of them may come for nothing as an inverse.
+            for one, other in (operands, operands[::-1]):
+                if (inverted := _inverted(other)) is not None and not self._is_free(inverted):
+                    return f"lanes::without({self.truth(one)}, {self.truth(inverted)})"
         if kind in _TRUTHS:
             return f"lanes::{_TRUTHS[kind]}({self.truth(operands[0])}, {self.truth(operands[1])})"
         if kind == "not":
-            return f"lanes::inverse({self.truth(operands[0])})"
+            return self._inverse(operands[0])
         if kind in ("add", "sub"):
             return f"lanes::differ({self.truth(operands[0])}, {self.truth(operands[1])})"
         if kind == "mul":
@@ -124,7 +184,7 @@ class LaneLoop:
             return self._any(operands[0])
         if kind == "all":
             ones = (1 << width_of(operands[0])) - 1
-            return f"lanes::equal({self.word(operands[0])}, lanes::splat({ones}u))"
+            return f"lanes::equal({self.word(operands[0])}, {self._uniform_word(f'0x{ones:x}u')})"
         if kind == "lt":
             return f"lanes::less({self.word(operands[0])}, {self.word(operands[1])})"
         if kind == "eq":
@@ -133,12 +193,35 @@ class LaneLoop:
             return f"lanes::parity({self.word(operands[0])})"
         if kind == "mux":
             select, low, high = (self.truth(operand) for operand in operands)
-            return (
-                f"lanes::either(lanes::both({select}, {high}), "
-                f"lanes::both(lanes::inverse({select}), {low}))"
-            )
+            return f"lanes::either(lanes::both({select}, {high}), lanes::without({low}, {select}))"
         # A shift of a single bit.
-        return f"lanes::both({self.truth(operands[0])}, lanes::inverse({self.truth(operands[1])}))"
+        return f"lanes::without({self.truth(operands[0])}, {self.truth(operands[1])})"
+
+    def _inverse(self, signal: Signal) -> str:
+        """Return the inverse of a truth."""
+        if (inverted := _inverted(signal)) is not None:
+            return self.truth(inverted)
+        seg = signal[0]
+        if self._is_free(signal):
+            tested = seg if seg.source.kind != "any" else seg.source.operands[0][0]
+            ones = ((1 << tested.width) - 1) << tested.offset
+            word = self._node_word(tested.source)
+            value = f"lanes::none({word}, {self._constant(ones)})"
+        else:
+            value = f"lanes::inverse({self.truth(signal)})"
+        uniform = seg.source is None or not seg.source.group
+        return self._define(("inverse", signal), "lanes::Truth", value, before=uniform)
+
+    def _is_free(self, signal: Signal) -> bool:
+        """Tell whether the inverse of a truth costs no more than itself: it tests one word."""
+        seg = signal[0]
+        if seg.source is None or not seg.source.group:
+            return False
+        if seg.source.kind == "any":
+            tested = seg.source.operands[0]
+            source = tested[0].source
+            return len(tested) == 1 and source.group > 0 and not self._is_truth(source)
+        return not self._is_truth(seg.source)
 
     def _any(self, signal: Signal) -> str:
         tests: dict[Node, int] = {}
@@ -153,7 +236,7 @@ class LaneLoop:
                 tests[seg.source] = tests.get(seg.source, 0) | ones
         for source, ones in tests.items():
             if source.group:
-                terms.append(f"lanes::test({self._node_word(source)}, 0x{ones:x}u)")
+                terms.append(f"lanes::test({self._node_word(source)}, {self._constant(ones)})")
             else:
                 bits = tuple(seg for seg in signal if seg.source is source)
                 terms.append(self._uniform_truth(f"({self._scalars.expression(bits)}) != 0"))
@@ -179,14 +262,16 @@ class LaneLoop:
             return self._names["truth", source]
         word = self._node_word(source)
         return self._define(
-            ("bit", source, offset), "lanes::Truth", f"lanes::test({word}, 0x{1 << offset:x}u)"
+            ("bit", source, offset),
+            "lanes::Truth",
+            f"lanes::test({word}, {self._constant(1 << offset)})",
         )
 
     def word(self, signal: Signal) -> str:
         """Return a signal as words; nothing but its bits is set."""
         value = constant_value(signal)
         if value is not None:
-            return self._uniform_word(f"0x{value:x}u")
+            return self._uniform_word(f"0x{value:x}u" if value == 0 else self._constant(value))
         if all(seg.source is None or not seg.source.group for seg in signal):
             return self._uniform_word(self._scalars.expression(signal))
         key = ("join", signal)
@@ -198,9 +283,9 @@ class LaneLoop:
         return self._names[key]
 
     def _join(self, signal: Signal) -> str:
-        fixed = position = 0
+        flipped = fixed = position = 0
         words: list[str] = []
-        truths: list[tuple[str, int]] = []
+        truths: dict[tuple[str, bool], int] = {}
         for seg in signal:
             source = seg.source
             if source is None:
@@ -208,22 +293,28 @@ class LaneLoop:
             elif not source.group:
                 words.append(self._uniform_word(self._shifted_scalar(seg, position)))
             elif self._is_truth(source) or (seg.width == 1 and signal.count(seg) > 1):
-                truths.append((self.truth((seg,)), 1 << position))
+                inverted = _inverted((seg,))
+                if ("inverse", inverted) in self._names:
+                    inverted = None
+                name = self.truth((seg,) if inverted is None else inverted)
+                if inverted is not None:
+                    flipped |= 1 << position
+                key = (name, inverted is not None)
+                truths[key] = truths.get(key, 0) | 1 << position
             else:
                 words.append(self._slice(seg, position))
             position += seg.width
-        if fixed:
-            words.append(self._uniform_word(f"0x{fixed:x}u"))
-        merged: dict[str, int] = {}
-        for name, bit in truths:
-            merged[name] = merged.get(name, 0) | bit
+        # An inverted bit starts set, and its truth clears it.
+        if fixed | flipped:
+            words.append(self._uniform_word(self._constant(fixed | flipped)))
         if words:
             result = words[0] if len(words) == 1 else f"({' | '.join(words)})"
         else:
-            name, bits = merged.popitem()
-            result = f"lanes::bits({name}, 0x{bits:x}u)"
-        for name, bits in merged.items():
-            result = f"lanes::with({result}, {name}, 0x{bits:x}u)"
+            (name, _), bits = truths.popitem()
+            result = f"lanes::bits({name}, {self._constant(bits)})"
+        for (name, clears), bits in truths.items():
+            function = "without_bits" if clears else "with"
+            result = f"lanes::{function}({result}, {name}, {self._constant(bits)})"
         return result
 
     def _shifted_scalar(self, seg: Seg, position: int) -> str:
@@ -241,13 +332,13 @@ class LaneLoop:
         high_bits = offset + width < source.width and position + width < LANE_BITS
         if not low_bits and not high_bits:
             return shifted
-        return f"({shifted} & 0x{((1 << width) - 1) << position:x}u)"
+        return f"({shifted} & {self._constant(((1 << width) - 1) << position)})"
 
     def _node_word(self, node: Node) -> str:
         if ("word", node) in self._names:
             return self._names["word", node]
         if self._is_truth(node):
-            value = f"lanes::bits({self._names['truth', node]}, 1)"
+            value = f"lanes::bits({self._names['truth', node]}, {self._constant(1)})"
             return self._define(("word", node), "lanes::Word", value)
         assert node not in self._made, node
         load = f"lanes::load(&a{node.number}[lane])"
@@ -273,3 +364,23 @@ def _single_bit(signal: Signal) -> Signal | None:
         return None
     rest = part(signal, 1, width_of(signal) - 1)
     return signal[:1] if constant_value(rest) == 0 else None
+
+
+def _inverted(signal: Signal) -> Signal | None:
+    """Return what a truth is the inverse of, if an operation says so."""
+    source = signal[0].source
+    if source is None or not source.group or source.kind != "not" or source.width > 1:
+        return None
+    return source.operands[0]
+
+
+def _zeros_unless(select: Signal) -> dict[Node, int]:
+    """Return the bits of nodes that are zero where a truth is false."""
+    source = select[0].source
+    if source is None or source.kind != "any":
+        return {}
+    return {
+        seg.source: ((1 << seg.width) - 1) << seg.offset
+        for seg in source.operands[0]
+        if seg.source is not None
+    }

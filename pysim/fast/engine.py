@@ -10,7 +10,7 @@ from pysim.convert import Rounding, code_dtype
 from pysim.engine import Engine, GemmRequest, GemmResult, QuantizeRequest
 from pysim.errors import InputError
 from pysim.fast import library
-from pysim.fast.processors import available_processors
+from pysim.fast.processors import checked_threads
 from pysim.flags import BITS, Flags
 from pysim.formats import FP32, FloatFormat
 from pysim.lfsr import Lfsr
@@ -46,11 +46,7 @@ class FastEngine(Engine):
         self, config: ArrayConfig, threads: int | None = None, instructions: str | None = None
     ) -> None:
         super().__init__(config)
-        if threads is None:
-            threads = available_processors()
-        if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-            raise InputError(f"threads {threads!r} is not allowed: it must be a positive integer")
-        self.threads = threads
+        self.threads = checked_threads(threads)
         self._library = library.load()
         self._instructions = _choose_instructions(self._library, instructions)
         self._lfsr = library.lfsr_structure(config.lfsr_width, config.random_bits)

@@ -22,6 +22,7 @@ from cosim.engines import SIMULATORS
 from cosim.errors import CheckFailedError, MissingToolError
 from cosim.rtl import RtlEngine, verilator
 from pysim import ArrayConfig, GoldenEngine, InputError
+from pysim.fast import FastEngine
 
 SMALL = ArrayConfig(2, 3)
 
@@ -48,6 +49,56 @@ def test_a_number_without_dimensions_keeps_none(simulator):
         codes = engine.quantize(number, "fp16")
     assert codes.shape == ()
     assert codes == GoldenEngine(SMALL).quantize(number, "fp16")
+
+
+def large_calls(engine):
+    """Calls that are cut into several chunks, and all that they leave."""
+    rng = np.random.default_rng(5)
+    a = rng.integers(0x30, 0x48, size=(81, 100), dtype=np.uint8)
+    b = rng.integers(0x30, 0x48, size=(100, 62), dtype=np.uint8)
+    c = rng.standard_normal((81, 62)).astype(np.float32)
+    numbers = rng.standard_normal(120_001).astype(np.float32)
+    formats = {"a_format": "e5m2", "b_format": "e4m3", "out_format": "e5m2"}
+    for rounding, start in (("stochastic", c), ("nearest", None)):
+        result = engine.gemm(a, b, c=start, rounding=rounding, **formats)
+        yield result.values, result.flags, result.cycles, engine.random_state
+        codes = engine.quantize(numbers, "e4m3", rounding=rounding)
+        yield codes, engine.flags, engine.cycles, engine.random_state
+
+
+def same(one, other):
+    return all(np.array_equal(x, y) for x, y in zip(one, other, strict=True))
+
+
+def test_threads_change_nothing():
+    expected = list(large_calls(FastEngine(SMALL)))
+    for simulator, threads in (("vector", 1), ("vector", 3), ("verilator", 2)):
+        with RtlEngine(SMALL, simulator=simulator, threads=threads) as engine:
+            for got, wanted in zip(large_calls(engine), expected, strict=True):
+                assert same(got, wanted), (simulator, threads)
+    with pytest.raises(InputError, match="threads 0 is not allowed"):
+        RtlEngine(SMALL, threads=0)
+
+
+def test_threads_change_nothing_in_faulty_verilog():
+    # What drains leaves something behind for the next tile.
+    design = edited("fp8_mac_array", r": 32'd0;", ": 32'd1065353216;")
+    calls = []
+    for threads in (1, 3):
+        with RtlEngine(design=design, simulator="vector", threads=threads) as engine:
+            calls.append(list(large_calls(engine)))
+    assert all(same(one, other) for one, other in zip(*calls, strict=True))
+    right = list(large_calls(FastEngine(SMALL)))
+    assert not np.array_equal(calls[0][2][0], right[2][0])
+
+
+def test_fault_in_the_draws_shows_across_chunks():
+    # Every result draws, also one that is rounded to nearest.
+    design = edited("fp8_result_column", r"assign advance = [^;]+;", "assign advance = accept;")
+    with RtlEngine(design=design, simulator="vector") as engine:
+        *_, (_, _, _, state) = large_calls(engine)
+    *_, (_, _, _, expected) = large_calls(FastEngine(SMALL))
+    assert not np.array_equal(state, expected)
 
 
 def test_engines_in_threads():
