@@ -151,13 +151,22 @@ def read_verilog(modules: Mapping[str, str], top: str) -> Netlist:
     MissingToolError
         If Yosys is missing.
     """
+    files = {f"{module}.v": text for module, text in modules.items()}
+    return _read(files, "read_verilog", top)
+
+
+def read_rtlil(text: str, top: str) -> Netlist:
+    """Read RTLIL, the language of Yosys itself, as `read_verilog` reads Verilog."""
+    return _read({"netlist.il": text}, "read_rtlil", top)
+
+
+def _read(files: Mapping[str, str], command: str, top: str) -> Netlist:
     yosys_version()
     with tempfile.TemporaryDirectory(prefix="fp8cosim-") as name:
         folder = Path(name)
-        files = [f"{module}.v" for module in modules]
-        for file, text in zip(files, modules.values(), strict=True):
+        for file, text in files.items():
             (folder / file).write_text(text)
-        reads = [f"read_verilog {file}" for file in files]
+        reads = [f"{command} {file}" for file in files]
         script = "; ".join([*reads, _SCRIPT.format(top=top)])
         result = subprocess.run(
             [sys.executable, "-c", _RUN, "-Q", "-T", "-q", "-p", script],

@@ -167,7 +167,8 @@ def _order(needed: set[Node], commits: dict[int, set[Node]], done: set[Node]) ->
         return order
 
     def run(group: int, nodes: list[Node]) -> None:
-        nodes.sort(key=lambda node: (node.kind == "gather", node.number))
+        turns = _turns(nodes)
+        nodes.sort(key=lambda node: (turns[node], node.kind == "gather", node.number))
         steps.append(Step(group, nodes))
         ready.pop(group, None)
         inside = set(nodes)
@@ -199,6 +200,21 @@ def _order(needed: set[Node], commits: dict[int, set[Node]], done: set[Node]) ->
         raise LaneLoopError({node.group for node in stuck if node.group})
     steps += [Step(group, [], commits=True) for group in sorted(uncommitted)]
     return steps
+
+
+def _turns(nodes: list[Node]) -> dict[Node, int]:
+    """Say for nodes in order how many moves, one after another, each has to wait for."""
+    turns: dict[Node, int] = {}
+    for node in nodes:
+        turns[node] = max(
+            (
+                turns[operand] + (operand.kind == "gather")
+                for operand in operands_of(node)
+                if operand in turns
+            ),
+            default=0,
+        )
+    return turns
 
 
 def _kept(circuit: Circuit, settle: list[Step], tick: list[Step], settled: set[Node]) -> set[Node]:
