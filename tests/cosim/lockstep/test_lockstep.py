@@ -13,10 +13,10 @@ from cosim.mutation.faults import FAULTS, find_module
 from cosim.vector import Layout, Netlist, Port, compile_netlist, load_model, read_verilog
 from pysim import ArrayConfig, InputError
 
-NETLISTS = int(os.environ.get("FP8COSIM_NETLISTS", "30"))
+NETLISTS = int(os.environ.get("FP8COSIM_NETLISTS", "16"))
 """Random circuits to compare; `make test-long` sets thousands."""
 
-BATCH = 30
+BATCH = 40
 
 ODD = """
 module leaf #(parameter W = 4) (input clk, input [W-1:0] d, output reg [W-1:0] \\q.x );

@@ -113,7 +113,7 @@ def small_selections():
 def large_operators():
     rng = np.random.default_rng(0)
     cells = Cells({"a": 150, "b": 150})
-    for _ in range(14):
+    for _ in range(8):
         a, b, y = (int(width) for width in rng.choice((5, 8, 17, 31, 32, 33, 64, 65, 100, 150), 3))
         add_operators(cells, a, b, y, {*MEANINGS} - {*SHIFTS, "$shift", "$shiftx"})
         # Amounts wider than this would shift everything out nearly always.
