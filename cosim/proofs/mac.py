@@ -22,7 +22,7 @@ DECODER, MULTIPLIER, ADDER, ELEMENT = (
 
 
 def statements() -> list[Statement]:
-    """Return the statements about a MAC step and the units that make it."""
+    """Return the statements about the units that make a MAC step."""
     decoders = [
         Statement(
             f"decoder/{fmt.name}",
@@ -59,7 +59,12 @@ def statements() -> list[Statement]:
             _adder_flags,
         ),
     ]
-    steps = [
+    return [*decoders, *products, *adder]
+
+
+def steps() -> list[Statement]:
+    """Return the statements about the step of a processing element; they take longest."""
+    return [
         Statement(
             f"mac/{a}-{b}",
             ELEMENT,
@@ -71,7 +76,6 @@ def statements() -> list[Statement]:
         )
         for a, b in pairs(OPERANDS, repeat=2)
     ]
-    return [*decoders, *products, *adder, *steps]
 
 
 def _decoder(netlist: Netlist, fmt: Format) -> dict[str, Problem]:

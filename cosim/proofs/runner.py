@@ -85,6 +85,7 @@ def statements(design: Design) -> list[Statement]:
         *control.statements(design),
         *array.statements(design),
         *flight.statements(design),
+        *mac.steps(),
     ]
 
 

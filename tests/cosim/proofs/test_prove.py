@@ -20,7 +20,7 @@ def design():
 
 def test_short_form_by_command(fp8cosim, tmp_path, design):
     rtl_gen.generate(design.config, tmp_path / "rtl")
-    done = fp8cosim("prove", "--rtl", "rtl", "--short", "--json")
+    done = fp8cosim("prove", "--rtl", "rtl", "--short", "--json", "--timeout", "600", timeout=1200)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["passed"]
