@@ -24,7 +24,8 @@ def train(recipe, rank, world):
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(144, 12), nn.Linear(12, 10))
     images, labels = torch.randn(16, 1, 8, 8), torch.arange(16) % 10
     mine = slice(rank * 16 // world, (rank + 1) * 16 // world)
-    engine = FastEngine(ArrayConfig(), threads=1)
+    config = ArrayConfig(random_bits=recipe.random_bits or ArrayConfig().random_bits)
+    engine = FastEngine(config, threads=1)
     engine.random_state = start_lanes(engine.config, seed=0, rank=rank)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     masters = MasterWeights(optimiser, engine, MasterSpec(recipe.master.format, "stochastic"))
