@@ -28,6 +28,12 @@ def recipe():
     )
 
 
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch):
+    """Pictures take most of the time of runs as short as these."""
+    monkeypatch.setattr("cosim.training.run.write_report", lambda *arguments: None)
+
+
 class StoppedError(Exception):
     pass
 

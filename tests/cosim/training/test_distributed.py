@@ -124,10 +124,3 @@ def test_resumed_in_two_processes(whole):
         assert resumed[key] == result[key], key
     lines = [(folder / name / "metrics.jsonl").read_text() for name in ("whole", "parts")]
     assert lines[0] == lines[1]
-
-
-def test_batch_that_cannot_be_shared(tmp_path):
-    done = torchrun(tmp_path, *TRAIN, "--model", "mlp", "--batch", "15", "-o", "run")
-    assert done.returncode != 0
-    assert "fp8cosim: batch 15 cannot be shared by 2 processes" in done.stderr
-    assert not (tmp_path / "run").exists()

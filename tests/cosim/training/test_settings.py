@@ -21,6 +21,8 @@ def test_round_trip(settings):
         ({"steps": 0}, "steps 0"),
         ({"batch": 0}, "batch 0"),
         ({"batch": 5000}, "batch 5000.*1437"),
+        ({"processes": 0}, "processes 0"),
+        ({"processes": 3}, "batch 16 cannot be shared by 3 processes"),
         ({"learning_rate": float("nan")}, "learning rate nan"),
         ({"learning_rate": -1.0}, "learning rate -1"),
         ({"momentum": 1.0}, "momentum 1"),
