@@ -8,6 +8,7 @@ from cosim.cli import (  # noqa: F401
     exhaust,
     generate,
     lockstep,
+    mutate,
     paper,
     prove,
     regress,

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, field
@@ -143,7 +143,7 @@ def run_regression(
         If the simulation takes longer than `limit`.
     """
     names = select(expression)
-    return _run(
+    return run_tests(
         design,
         folder,
         names,
@@ -166,10 +166,10 @@ def run_replay(
     Outcome
         Of one test, ``recorded_call``, which fails if the Verilog differs from golden.
     """
-    return _run(design, folder, ["recorded_call"], simulator, 0, waves=True, replay=file)
+    return run_tests(design, folder, ["recorded_call"], simulator, 0, waves=True, replay=file)
 
 
-def _run(
+def run_tests(
     design: Design,
     folder: Path,
     names: list[str],
@@ -181,10 +181,11 @@ def _run(
     *,
     stop_at_failure: bool = False,
     limit: float | None = None,
+    module: str = "cosim.regression.tests",
+    extra_environment: Mapping[str, str] | None = None,
 ) -> Outcome:
-    if simulator not in SIMULATORS:
-        raise InputError(f"unknown simulator {simulator!r}: allowed are {', '.join(SIMULATORS)}")
-    _require(simulator)
+    """Run named tests of a Python module on Verilog; arguments as of `run_regression`."""
+    require(simulator)
     make_folder(folder)
     folder = folder.resolve()
     stale_files = [RESULTS, COVERAGE, REPORT, TRACES, LOG, BUILD_LOG, *WAVES]
@@ -209,7 +210,7 @@ def _run(
 
     progress(f"building with {simulator}", 0, len(names))
     runner = _RUNNERS[simulator]()
-    environment = {testbench.ENVIRONMENT: str(build / "setup.json")}
+    environment = {testbench.ENVIRONMENT: str(build / "setup.json"), **(extra_environment or {})}
     if stop_at_failure:
         environment["COCOTB_MAX_FAILURES"] = "1"
     with _quiet(runner):
@@ -231,7 +232,7 @@ def _run(
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(
                 runner.test,
-                test_module="cosim.regression.tests",
+                test_module=module,
                 hdl_toplevel=top,
                 hdl_toplevel_lang="verilog",
                 test_filter=rf"\.({'|'.join(names)})$",
@@ -335,7 +336,18 @@ def writes_fst(simulator: str) -> bool:
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
-def _require(simulator: str) -> None:
+def require(simulator: str) -> None:
+    """Check that a simulator and what it needs is there.
+
+    Raises
+    ------
+    InputError
+        If it is unknown.
+    MissingToolError
+        If something is missing.
+    """
+    if simulator not in SIMULATORS:
+        raise InputError(f"unknown simulator {simulator!r}: allowed are {', '.join(SIMULATORS)}")
     if simulator == "verilator":
         find_verilator()
         tool_version("g++")

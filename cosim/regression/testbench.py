@@ -26,6 +26,9 @@ from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
 ENVIRONMENT = "FP8COSIM_REGRESSION"
 """Variable that names the file with what the tests need to know."""
 
+FUNCTIONS: dict[str, Callable[["TB"], Awaitable[None]]] = {}
+"""What every test does, by name."""
+
 NAMES: list[str] = []
 """Every test, in order."""
 
@@ -71,6 +74,7 @@ class Setup:
 def regression_test(function: Callable[["TB"], Awaitable[None]]):
     """Make a cocotb test of a function: it gets a bench after reset; coverage is kept."""
     NAMES.append(function.__name__)
+    FUNCTIONS[function.__name__] = function
     return bench_test(function)
 
 

@@ -1,0 +1,66 @@
+"""Mutants that differ in nothing are told from those that do."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+import rtl_gen
+from cosim.mutation.equivalence import SAME, why_equivalent
+from cosim.mutation.faults import FAULTS, find_module
+from cosim.mutation.mutants import rewrite
+from pysim import ArrayConfig
+
+
+@pytest.fixture(scope="module")
+def design():
+    return rtl_gen.design(ArrayConfig(2, 3))
+
+
+def edit(design, unit, pattern, text):
+    name = find_module(design, unit)
+    edited, count = re.subn(pattern, text, design.modules[name])
+    assert count == 1
+    return replace(design, modules={**design.modules, name: edited}), name
+
+
+@pytest.mark.parametrize(
+    "module", ["fp8_pe", "fp8_tile_control_2x3", "fp8_row_3", "fp8_lfsr_64x16"]
+)
+def test_the_original_written_anew_is_the_same(design, module):
+    assert why_equivalent(design, rewrite(design), module) == SAME
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_not_equivalent(design, name):
+    fault = FAULTS[name]
+    faulty = fault.plant(design)
+    for module in design.modules:
+        if faulty.modules[module] != design.modules[module]:
+            assert why_equivalent(design, faulty, module) is None
+
+
+def test_a_bit_that_nothing_reads(design):
+    mutant, name = edit(design, "fp8_row", r"\{ 1'h0, _0_ \}", "1'h0")
+    assert why_equivalent(design, mutant, name) == SAME
+
+
+def test_modes_that_no_command_names(design):
+    mutant, name = edit(design, "fp8_converter", r"mode\[4:3\] == 2'h2;", "mode[4];")
+    why = why_equivalent(design, mutant, name)
+    assert why == f"{SAME}, as long as a mode names a target and a rounding that exist"
+    mutant, _ = edit(design, "fp8_converter", r"mode\[4:3\] == 2'h2;", "mode[3];")
+    assert why_equivalent(design, mutant, name) is None
+
+
+def test_phases_that_do_not_exist(design):
+    pattern, text = r"(assign \w+ =) fsm_state == 3'h5;", r"\1 fsm_state[2] & fsm_state[0];"
+    mutant, name = edit(design, "fp8_tile_control", pattern, text)
+    why = why_equivalent(design, mutant, name)
+    assert why is not None
+    assert "there is a phase of the number that the state holds" in why
+
+
+def test_a_register_with_another_start(design):
+    mutant, name = edit(design, "fp8_pe", r"rst \? 13'h0000 : north;", "north;")
+    assert why_equivalent(design, mutant, name) is None
