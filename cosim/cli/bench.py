@@ -1,5 +1,6 @@
 """`fp8cosim bench`: the benchmarks, each as a ratio against its yardstick in the same run."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from cosim.files import make_folder, replacing
 from pysim import InputError
 
 THROUGHPUT = "throughput"
+RTL = "rtl"
 
 
 @app.command()
@@ -21,24 +23,31 @@ def bench(
     samples: Annotated[
         int | None, typer.Option(min=1, help="Of each; the ratio is the median of theirs.")
     ] = None,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder for the plot of throughput.")
-    ] = Path("out/bench"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for plots.")] = Path(
+        "out/bench"
+    ),
     as_json: Json = False,
 ) -> None:
-    """Measure speed as ratios, and plot throughput against size."""
+    """Measure speed as ratios, plot throughput against size, and simulators of the Verilog."""
     from cosim.bench import FIGURES, measure
     from cosim.bench.figures import SAMPLES
+    from cosim.bench.simulators import SAMPLES as RTL_SAMPLES
+    from cosim.bench.simulators import (
+        describe,
+        measure_simulators,
+        measure_training,
+        plot_simulators,
+    )
     from cosim.bench.throughput import plot, throughputs
 
-    chosen = names or [*FIGURES, THROUGHPUT]
+    known = (*FIGURES, THROUGHPUT, RTL)
+    chosen = names or list(known)
     for name in chosen:
-        if name not in (*FIGURES, THROUGHPUT):
-            allowed = ", ".join((*FIGURES, THROUGHPUT))
-            raise InputError(f"unknown benchmark {name!r}: allowed are {allowed}")
-    if THROUGHPUT in chosen:
+        if name not in known:
+            raise InputError(f"unknown benchmark {name!r}: allowed are {', '.join(known)}")
+    if {THROUGHPUT, RTL} & set(chosen):
         make_folder(output)
-    results, rates = [], None
+    results, rates, simulators, training = [], None, [], None
     with parts_bar() as bar:
         task = bar.add_task("", total=len(chosen))
         for name in chosen:
@@ -47,6 +56,15 @@ def bench(
                 rates = throughputs(lambda what: bar.update(task, description=what))
                 with replacing(output / "throughput.png") as file:
                     file.write(plot(rates))
+            elif name == RTL:
+
+                def show(what: str) -> None:
+                    bar.update(task, description=what)
+
+                simulators = measure_simulators(samples=samples or RTL_SAMPLES, progress=show)
+                training = measure_training(progress=show)
+                with replacing(output / "rtl.png") as file:
+                    file.write(plot_simulators(simulators))
             else:
                 results.append(measure(name, samples or SAMPLES))
             bar.advance(task)
@@ -63,4 +81,12 @@ def bench(
     if rates is not None:
         lines += [f"{max(row.values()):7.2f} GMAC/s at best  {name}" for name, row in rates.items()]
         lines.append(f"plot: {output / 'throughput.png'}")
-    finish({"figures": results, "throughput": rates}, "\n".join(lines), as_json)
+    if simulators:
+        lines += [*describe(simulators, training), f"plot: {output / 'rtl.png'}"]
+    result = {
+        "figures": results,
+        "throughput": rates,
+        "simulators": [asdict(row) for row in simulators],
+        "training": training,
+    }
+    finish(result, "\n".join(lines), as_json)

@@ -6,9 +6,10 @@ import time
 import pytest
 import torch
 
-from cosim.bench import FIGURES, measure
+from cosim.bench import FIGURES, measure, simulators
 from cosim.bench import throughput as throughput_module
 from cosim.bench.timing import Comparison, compare
+from cosim.rtl.engine import SIMULATORS
 from pysim import InputError
 
 
@@ -75,3 +76,42 @@ def test_what_the_machine_lacks_is_said(fp8cosim):
     done = fp8cosim("bench", "gpu-4096")
     assert done.returncode == 0
     assert "gpu-4096    not run: there is no CUDA device" in done.stdout
+
+
+def test_simulators():
+    rows = simulators.measure_simulators((2,), samples=2)
+    assert [(row.simulator, row.threads) for row in rows] == [
+        (name, threads) for name in SIMULATORS for threads in (1, 2)
+    ]
+    for row in rows:
+        assert row.macs_per_second > row.cycles_per_second > 0
+        assert row.instructions > 1
+        assert row.cold > row.warm > 0
+        assert (row.against_verilator is None) == (row.simulator == "verilator")
+        assert (row.against_one_thread is None) == (row.threads == 1)
+    assert simulators.plot_simulators(rows).startswith(b"\x89PNG")
+    text = simulators.describe(
+        rows,
+        {
+            "steps": 3,
+            "batch": 4,
+            "simulator": "vector",
+            "seconds": {"rtl": 1.5, "golden": 2.5},
+            "identical": False,
+        },
+    )
+    assert "weights NOT bit-identical" in text[-1]
+
+
+def test_training_on_the_verilog():
+    found = simulators.measure_training(steps=2)
+    assert found["identical"]
+    assert set(found["seconds"]) == {"rtl", "golden"}
+
+
+def test_innermost_loops():
+    body = [(0, "vadd %ymm1"), (4, "mov"), (8, "jne    4 <f+0x4>"), (12, "jb     0 <f>")]
+    assert simulators._innermost_loops(body) == [(1, 2)]
+    assert simulators._in_lane_loops({"f": body}, 64) == 0
+    wide = [(0, "vadd %ymm1"), (4, "add"), (8, "jne    0 <f>")]
+    assert simulators._in_lane_loops({"f": body, "g": wide}, 64) == 3 / 8
