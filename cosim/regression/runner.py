@@ -157,16 +157,21 @@ def run_regression(
 
 
 def run_replay(
-    design: Design, file: Path, folder: Path, *, simulator: str = "verilator"
+    design: Design,
+    file: Path,
+    folder: Path,
+    *,
+    simulator: str = "verilator",
+    waves: bool = True,
 ) -> Outcome:
-    """Make the call of a replay file on Verilog, with waves; arguments as of `run_regression`.
+    """Make the call of a replay file on Verilog; arguments as of `run_regression`.
 
     Returns
     -------
     Outcome
         Of one test, ``recorded_call``, which fails if the Verilog differs from golden.
     """
-    return run_tests(design, folder, ["recorded_call"], simulator, 0, waves=True, replay=file)
+    return run_tests(design, folder, ["recorded_call"], simulator, 0, waves=waves, replay=file)
 
 
 def run_tests(

@@ -35,6 +35,9 @@ NAMES: list[str] = []
 MISMATCH = "mismatch-{test}.npz"
 """Replay file that a test leaves beside the coverage if a call goes wrong."""
 
+CLOCK_PERIOD = 10
+"""Nanoseconds."""
+
 PATIENCE = 300
 """Clocks that something is waited for, beyond those that its streams may need."""
 
@@ -135,7 +138,7 @@ class TB:
             getattr(dut, name).value = 0
         for stream in (*self.sources.values(), self.results):
             stream.drive()
-        cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
+        cocotb.start_soon(Clock(dut.clk, CLOCK_PERIOD, unit="ns").start())
         cocotb.start_soon(self._run_streams())
         await self.reset()
 

@@ -17,7 +17,16 @@ from cosim.mutation.faults import FAULTS as FAULTY
 from cosim.regression import testbench
 from cosim.regression.agreement import disagreements
 from cosim.regression.diagnosis import diagnose
-from cosim.regression.runner import Outcome, OutOfTimeError, run_regression, select, writes_fst
+from cosim.regression.runner import (
+    Outcome,
+    OutOfTimeError,
+    run_regression,
+    run_replay,
+    select,
+    writes_fst,
+)
+from cosim.regression.waves import find_parting
+from cosim.replay import design_for
 from cosim.rtl import RtlEngine
 from pysim import ArrayConfig, GoldenEngine, InputError
 
@@ -287,22 +296,16 @@ def test_replay(fp8cosim, tmp_path, recorded):
     assert not result["passed"]
     assert result["engines"] == {"golden": True, "rtl": False}
     assert (tmp_path / result["waves"]).stat().st_size > 1000
+    verdicts = {verdict["engine"]: verdict["difference"] for verdict in result["now"]}
+    assert verdicts["fast"] is None
+    for name in ("rtl, verilator", "ports, verilator", "ports, icarus"):
+        assert "values (first at " in verdicts[name]
+    first = result["parting"]["first"]
+    assert {signal["module"] for signal in first} == {"fp8_multiplier"}
+    assert "fp8_multiplier" in faulty.stderr
     good = fp8cosim(*arguments)
     assert good.returncode == 0, good.stderr
     assert json.loads(good.stdout)["passed"]
-
-
-@needs_icarus
-def test_replay_of_a_failed_regression(fp8cosim, tmp_path, recorded):
-    _, folder = recorded
-    common = ("--rtl", folder, "--simulator", "icarus", "-o", "out")
-    assert fp8cosim("regress", "-k", "special_operands", *common).returncode == 1
-    file = tmp_path / "out" / "mismatch-special_operands.npz"
-    done = fp8cosim("replay", file, *common)
-    assert done.returncode == 1
-    assert "the Verilog differs from golden now" in done.stdout
-    # Written to the same folder, it keeps what it replays, and records no other.
-    assert list((tmp_path / "out").glob("mismatch-*")) == [file]
 
 
 @needs_icarus
@@ -320,6 +323,28 @@ def test_stops_at_the_first_failure(design, tmp_path):
 def test_stops_after_some_seconds(design, tmp_path):
     with pytest.raises(OutOfTimeError, match="did not end within"):
         run_regression(design, tmp_path, simulator="icarus", expression="reset", limit=0.1)
+
+
+@needs_icarus
+def test_replay_finds_the_first_signal_behind_registers_and_stalls(tmp_path):
+    """The file alone is enough: it holds the edited Verilog, and when the streams stalled."""
+    fault = FAULTY["LFSR stepped once too often under back-pressure"]
+    design = fault.plant(rtl_gen.design(ArrayConfig(2, 2)))
+    run_regression(design, tmp_path, simulator="icarus", expression="stalled_gemms")
+    file = tmp_path / "mismatch-stalled_gemms.npz"
+    edited = design_for(Mismatch.load(file))
+    assert edited.modules == design.modules
+    good = run_replay(rtl_gen.design(design.config), file, tmp_path / "good", simulator="icarus")
+    bad = run_replay(edited, file, tmp_path, simulator="icarus")
+    # Written to the same folder, it keeps what it replays, and records no other.
+    assert list(tmp_path.glob("mismatch-*")) == [file]
+    assert bad.failures
+    assert not good.failures
+    parting = find_parting(good.waves, bad.waves, edited)
+    assert {signal.module for signal in parting.first} == {"fp8_result_column_64x16"}
+    assert "advance" in parting.beside
+    same = find_parting(good.waves, good.waves, edited)
+    assert same is None
 
 
 def test_replay_of_something_else(fp8cosim, tmp_path):
