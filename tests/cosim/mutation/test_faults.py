@@ -11,9 +11,9 @@ from cosim.rtl.verilator import find_verilator
 from pysim import ArrayConfig, InputError
 
 NOTICED_BY = {
-    "dropped sticky bit": "sums_that_cancel",
+    "dropped sticky bit": "boundaries_of_addition",
     "ties rounded away": "boundaries_of_conversion",
-    "wrong sign of an exact zero": "sums_that_cancel",
+    "wrong sign of an exact zero": "boundaries_of_addition",
     "product shifted by one for a subnormal operand": "special_operands",
     "draw off by one bit": "random_conversions",
     "LFSR stepped once too often under back-pressure": "stalled_gemms",
