@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from cosim.calls import Call, Mismatch, Outcome
+from cosim.engines import DEFAULT_SIMULATOR
 from cosim.errors import CheckFailedError
-from cosim.rtl import DEFAULT_SIMULATOR, RtlEngine
+from cosim.rtl import RtlEngine
 from pysim import ArrayConfig, GemmResult, InputError
 from pysim.engine import GemmRequest, QuantizeRequest
 from pysim.fast import FastEngine

@@ -26,6 +26,10 @@ GEMMS_PER_CONVERSION = 4
 Kinds = dict[str, str]
 """What distinguishes a call, by question: ``{"shape": "several tiles", ...}``."""
 
+Shape = tuple[str, tuple[int, int, int]]
+Shapes = dict[Callable[[np.random.Generator, ArrayConfig], Shape], int]
+"""Functions that choose what a shape is called, M, N, and K, with how often each is asked."""
+
 
 @dataclass
 class Tally:
@@ -67,6 +71,7 @@ def run_campaign(
     configs: Sequence[ArrayConfig],
     *,
     count: int,
+    large: int = 0,
     seed: int,
     folder: Path,
     progress: Callable[[ArrayConfig, Tally], None] = lambda config, tally: None,
@@ -81,6 +86,8 @@ def run_campaign(
         The calls are shared out to them evenly.
     count : int
         GEMMs in all; conversions come on top, one for every four.
+    large : int
+        GEMMs of some hundreds each way, on top.
     seed : int
     folder : Path
         Where a replay file is written to if the engines differ.
@@ -94,22 +101,25 @@ def run_campaign(
     """
     tally = Tally(0, 0, 0, {})
     for i, config in enumerate(configs):
-        last = count * (i + 1) // len(configs)
-        if tally.gemms == last:
+        numbers = [
+            *((SHAPES, number) for number in _share(count, i, len(configs))),
+            *((LARGE_SHAPES, count + number) for number in _share(large, i, len(configs))),
+        ]
+        if not numbers:
             continue
         progress(config, tally)
         with open_subject(config) as subject, open_reference(config) as reference:
             pair = _Pair(subject, reference, folder, {"campaign_seed": seed})
             state = reference.random_state
-            while tally.gemms < last:
-                rng = np.random.default_rng([seed, tally.gemms])
+            for shapes, number in numbers:
+                rng = np.random.default_rng([seed, number])
                 # Mostly a call goes on from the state that the one before it left.
                 if rng.random() < 0.2:
                     state = _random_state(rng, config)
-                call, kinds = random_gemm(rng, config, state)
+                call, kinds = random_gemm(rng, config, state, shapes)
                 state = pair.compare(call)
                 tally.add(kinds)
-                if tally.gemms % GEMMS_PER_CONVERSION == 0:
+                if number % GEMMS_PER_CONVERSION == 0 and number < count:
                     call, kinds = random_conversion(rng, config, state)
                     state = pair.compare(call)
                     tally.add(kinds)
@@ -118,6 +128,11 @@ def run_campaign(
                 progress(config, tally)
             tally.macs += reference.macs
     return tally
+
+
+def _share(count: int, i: int, parts: int) -> range:
+    """Return which of `count` numbers are the share of part `i`."""
+    return range(count * i // parts, count * (i + 1) // parts)
 
 
 @dataclass
@@ -151,14 +166,17 @@ def _random_state(rng: np.random.Generator, config: ArrayConfig) -> np.ndarray:
 
 
 def random_gemm(
-    rng: np.random.Generator, config: ArrayConfig, state: np.ndarray
+    rng: np.random.Generator,
+    config: ArrayConfig,
+    state: np.ndarray,
+    shapes: Shapes | None = None,
 ) -> tuple[Call, Kinds]:
     """Return a random GEMM and what distinguishes it."""
     a_format, b_format = (OPERAND_FORMATS[i] for i in rng.integers(len(OPERAND_FORMATS), size=2))
     out_format = OUTPUT_FORMATS[rng.integers(len(OUTPUT_FORMATS))]
     rounding = ROUNDINGS[rng.integers(len(ROUNDINGS))]
     saturate = bool(rng.integers(2))
-    shape, (m, n, k) = _pick(rng, SHAPES)(rng, config)
+    shape, (m, n, k) = _pick(rng, shapes or SHAPES)(rng, config)
     data = str(rng.choice(list(OPERANDS)))
     operands = {
         "a": _laid_out(rng, OPERANDS[data](rng, (m, k), a_format)),
@@ -216,8 +234,6 @@ def _pick(rng: np.random.Generator, weights: dict) -> Callable:
 
 # Shapes: what the tiles make of them depends on the array.
 
-Shape = tuple[str, tuple[int, int, int]]
-
 
 def _one(rng: np.random.Generator, config: ArrayConfig) -> Shape:
     return "1 x 1 x 1", (1, 1, 1)
@@ -260,7 +276,12 @@ def _empty(rng: np.random.Generator, config: ArrayConfig) -> Shape:
     return "empty one way", (m, n, k)
 
 
-SHAPES: dict[Callable[[np.random.Generator, ArrayConfig], Shape], int] = {
+def _large(rng: np.random.Generator, config: ArrayConfig) -> Shape:
+    m, n, k = rng.integers(100, 400, size=3)
+    return "100 to 400 each way", (m, n, k)
+
+
+SHAPES: Shapes = {
     _one: 3,
     _one_tile: 25,
     _several_tiles: 35,
@@ -271,6 +292,8 @@ SHAPES: dict[Callable[[np.random.Generator, ArrayConfig], Shape], int] = {
     _empty: 4,
 }
 """Kinds of shapes and how often each comes, in parts of a hundred."""
+
+LARGE_SHAPES: Shapes = {_large: 1}
 
 
 # Operands.

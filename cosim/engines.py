@@ -5,8 +5,29 @@ from typing import Any
 from pysim import ArrayConfig, Engine, GoldenEngine, InputError
 
 ENGINES = ("golden", "fast", "gpu", "rtl", "audit")
-SIMULATORS = ("verilator", "vector")
+SIMULATORS = ("vector", "verilator")
+DEFAULT_SIMULATOR = "vector"
 WITH_SIMULATOR = ("rtl", "audit")
+
+
+def checked_simulator(engine: str, simulator: str | None) -> str | None:
+    """Return the simulator that an engine runs: `simulator`, or its usual one; None if it has none.
+
+    Raises
+    ------
+    InputError
+        If the simulator is unknown, or one is named for another engine.
+    """
+    if engine not in WITH_SIMULATOR:
+        if simulator is not None:
+            raise InputError(
+                f"engine {engine!r} has no simulator {simulator!r}: "
+                f"only {' and '.join(WITH_SIMULATOR)} have"
+            )
+        return None
+    if simulator not in (None, *SIMULATORS):
+        raise InputError(f"unknown simulator {simulator!r}: allowed are {', '.join(SIMULATORS)}")
+    return simulator or DEFAULT_SIMULATOR
 
 
 def open_engine(
@@ -28,8 +49,8 @@ def open_engine(
     config : ArrayConfig, optional
         The array; 8 x 8 by default.
     simulator : str, optional
-        For `rtl` and `audit` only: ``"verilator"``, the reference, or ``"vector"``, which computes
-        identical instances as SIMD lanes.
+        For `rtl` and `audit` only: ``"vector"`` by default, which computes identical instances as
+        SIMD lanes, or ``"verilator"``, the reference, with the same results.
     **settings
         For `audit` only: `rate`, `seed`, `budget`, and `folder` (see `cosim.audit.AuditEngine`).
 
@@ -43,12 +64,9 @@ def open_engine(
     config = config or ArrayConfig()
     if name not in ENGINES:
         raise InputError(f"unknown engine {name!r}: allowed are {', '.join(ENGINES)}")
-    if simulator is not None and name not in WITH_SIMULATOR:
-        raise InputError(f"engine {name!r} has no simulator {simulator!r}: only rtl and audit have")
+    simulator = checked_simulator(name, simulator)
     if settings and name != "audit":
         raise InputError(f"engine {name!r} has no setting {next(iter(settings))!r}: only audit has")
-    if simulator is not None and simulator not in SIMULATORS:
-        raise InputError(f"unknown simulator {simulator!r}: allowed are {', '.join(SIMULATORS)}")
     if name == "golden":
         return GoldenEngine(config)
     if name == "fast":

@@ -8,9 +8,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cosim.campaign import Tally, configurations, run_campaign
 from cosim.cli.app import Json, app, console, finish
-from cosim.engines import open_engine
+from cosim.engines import checked_simulator, open_engine
 from cosim.errors import CheckFailedError
-from pysim import ArrayConfig, Engine, InputError
+from pysim import ArrayConfig, InputError
 
 DEFAULT_ARRAYS = "1x1,4x4,8x8,3x5,16x16"
 
@@ -20,9 +20,13 @@ def compare(
     engine: Annotated[str, typer.Option(help="The engine under test.")] = "fast",
     against: Annotated[str, typer.Option(help="The engine that is right.")] = "golden",
     simulator: Annotated[
-        str | None, typer.Option(help="Of the engine rtl; its usual one without this.")
+        str | None, typer.Option(help="Of the engine under test, if that is rtl or audit.")
+    ] = None,
+    against_simulator: Annotated[
+        str | None, typer.Option(help="Of the engine that is right, if that is rtl or audit.")
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Random GEMMs.")] = 1000,
+    large: Annotated[int, typer.Option(min=0, help="GEMMs of some hundreds each way, on top.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random calls.")] = 0,
     arrays: Annotated[
         str, typer.Option(help="Array sizes, rows x cols, separated by commas.")
@@ -36,20 +40,19 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare two engines on random calls: values, flags, cycles, random state."""
-    if simulator is not None and "rtl" not in (engine, against):
-        raise InputError(f"only the engine rtl has a simulator, not {engine} or {against}")
+    simulators = [
+        checked_simulator(name, chosen)
+        for name, chosen in ((engine, simulator), (against, against_simulator))
+    ]
     configs = configurations(_parse_arrays(arrays), variants)
     result = {
         "engine": engine,
         "against": against,
-        "simulator": simulator,
+        "simulator": simulators[0],
+        "against_simulator": simulators[1],
         "seed": seed,
         "configs": [config.to_dict() for config in configs],
     }
-
-    def open_named(name: str, config: ArrayConfig) -> Engine:
-        return open_engine(name, config, simulator=simulator if name == "rtl" else None)
-
     try:
         with Progress(
             TextColumn("{task.description}"),
@@ -58,17 +61,18 @@ def compare(
             TimeRemainingColumn(),
             console=console,
         ) as bar:
-            task = bar.add_task("opening", total=count)
+            task = bar.add_task("opening", total=count + large)
 
             def show(config: ArrayConfig, tally: Tally) -> None:
                 size = f"{config.rows} x {config.cols}, LFSR {config.lfsr_width}"
                 bar.update(task, description=size, completed=tally.gemms)
 
             tally = run_campaign(
-                lambda config: open_named(engine, config),
-                lambda config: open_named(against, config),
+                lambda config: open_engine(engine, config, simulator=simulators[0]),
+                lambda config: open_engine(against, config, simulator=simulators[1]),
                 configs,
                 count=count,
+                large=large,
                 seed=seed,
                 folder=output,
                 progress=show,
@@ -84,7 +88,11 @@ def compare(
         "macs": tally.macs,
         "kinds": tally.kinds,
     }
-    finish(result, _describe(tally, engine, against), as_json)
+    names = [
+        f"{name} ({chosen})" if chosen else name
+        for name, chosen in zip((engine, against), simulators, strict=True)
+    ]
+    finish(result, _describe(tally, *names), as_json)
 
 
 def _parse_arrays(text: str) -> list[tuple[int, int]]:

@@ -30,7 +30,7 @@ def train(
         str | None, typer.Option(help="golden, fast, gpu, rtl, audit, or fp32; fast by default.")
     ] = None,
     simulator: Annotated[
-        str | None, typer.Option(help="Of rtl and audit; the usual one without this.")
+        str | None, typer.Option(help="Of rtl and audit: vector, the default, or verilator.")
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="Name of a recipe, or a TOML file with one.")

@@ -6,6 +6,7 @@ from ctypes import POINTER, byref, c_int, c_int32, c_size_t, c_uint32, c_uint64,
 import numpy as np
 
 import rtl_gen
+from cosim.engines import DEFAULT_SIMULATOR
 from cosim.errors import CheckFailedError
 from cosim.rtl import vector, verilator
 from pysim import ArrayConfig, Engine, Flags, GemmResult, InputError
@@ -14,10 +15,8 @@ from pysim.engine import GemmRequest, QuantizeRequest
 from pysim.fast.processors import checked_threads
 from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS, FloatFormat
 
-SIMULATORS = {"verilator": verilator.build_model, "vector": vector.build_model}
+SIMULATORS = {"vector": vector.build_model, "verilator": verilator.build_model}
 """Functions that turn a design into a shared library, by the simulator's name."""
-
-DEFAULT_SIMULATOR = "verilator"
 
 _FAULTS = {
     1: "stopped answering",

