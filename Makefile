@@ -14,8 +14,10 @@ test: lint
 
 test-long: $(VENV)/installed
 	$(BIN)/fp8cosim compare --engine rtl --against golden --count 2000
+	$(BIN)/fp8cosim compare --engine rtl --simulator verilator --against golden --count 2000
+	$(BIN)/fp8cosim compare --engine rtl --against rtl --against-simulator verilator --count 2000
+	$(BIN)/fp8cosim compare --engine rtl --against fast --count 10000 --large 64
 	$(BIN)/fp8cosim compare --engine fast --against golden --count 10000
-	$(BIN)/fp8cosim compare --engine fast --against rtl --count 1000
 	$(BIN)/fp8cosim exhaust
 	$(BIN)/fp8cosim prove
 	FP8COSIM_KILLS=20 $(BIN)/pytest tests/cosim/training/test_kills.py
