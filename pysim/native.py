@@ -129,6 +129,21 @@ def tool_version(tool: str) -> str:
     return result.stdout
 
 
+def compiler_version(compiler: str, *flags: str) -> str:
+    """Return what a compiler prints of its version, and the macros that it predefines with flags.
+
+    The macros tell machines that share a cache what ``-march=native`` stands for on each.
+
+    Raises
+    ------
+    MissingToolError
+        If there is no such compiler.
+    """
+    version = tool_version(compiler)
+    command = [compiler, *flags, "-dM", "-E", "-x", "c++", os.devnull]
+    return version + subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def run_all(commands: Iterable[list[str]]) -> None:
     """Run commands, as many at once as there are cores.
 

@@ -6,7 +6,7 @@ from cosim.rtl.host import FAST, HELPERS, HOST, helper_texts, layout_header
 from cosim.vector import compile_netlist, read_verilog
 from cosim.vector.model import COMPILER, COMPILER_FLAGS, RUNTIME, runtime_texts
 from cosim.vector.netlist import yosys_version
-from pysim.native import cached, run_all, tool_version
+from pysim.native import cached, compiler_version, run_all
 from rtl_gen import Design
 
 _SIMULATION = """// The Verilog as the vector simulator compiled it.
@@ -47,7 +47,7 @@ def build_model(design: Design) -> Path:
 
     key = [
         yosys_version(),
-        tool_version(COMPILER),
+        compiler_version(COMPILER, *COMPILER_FLAGS),
         *COMPILER_FLAGS,
         *runtime_texts(),
         *(path.read_text() for path in sorted(RUNTIME.glob("*.py"))),

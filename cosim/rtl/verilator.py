@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cosim.errors import CheckFailedError, MissingToolError
 from cosim.rtl.host import FAST, HELPERS, HOST, helper_texts, layout_header
-from pysim.native import cached, run_all, tool_version
+from pysim.native import cached, compiler_version, run_all
 from rtl_gen import Design
 
 OLDEST_VERSION = (5, 36)
@@ -134,7 +134,7 @@ def build_library(
         If Verilator refuses the Verilog.
     """
     verilator = find_verilator()
-    compiler = tool_version(_COMPILER)
+    compiler = compiler_version(_COMPILER, *_COMPILER_FLAGS)
     sources = {f"{module}.v": text for module, text in modules.items()}
     if controls:
         sources["controls.vlt"] = f"`verilator_config\n{controls}\n"
@@ -232,7 +232,8 @@ def _runtime_object(verilator: Verilator) -> Path:
         run_all(_compile_command(verilator, folder, ["-O2"], source) for source in sources)
         run_all([[_COMPILER, "-r", *map(str, objects), "-o", str(folder / "runtime.o")]])
 
-    key = [verilator.version, tool_version(_COMPILER), *_COMPILER_FLAGS, *helper_texts()]
+    compiler = compiler_version(_COMPILER, *_COMPILER_FLAGS)
+    key = [verilator.version, compiler, *_COMPILER_FLAGS, *helper_texts()]
     return cached("verilated", key, make) / "runtime.o"
 
 

@@ -14,7 +14,7 @@ from cosim.vector.netlist import Netlist
 from cosim.vector.scalar_code import identifier
 from cosim.vector.schedule import LaneLoopError, schedule
 from cosim.vector.signal import width_of
-from pysim.native import cached, run_all, tool_version
+from pysim.native import cached, compiler_version, run_all
 
 COMPILER = "g++"
 COMPILER_FLAGS = ["-std=c++20", "-O2", "-fPIC", "-march=native", "-Wno-psabi"]
@@ -199,7 +199,7 @@ def load_models(sources: Sequence[SimulationSource]) -> list[VectorModel]:
             if file.suffix != ".so":
                 file.unlink()
 
-    key = [tool_version(COMPILER), *COMPILER_FLAGS, *runtime_texts(), *texts]
+    key = [compiler_version(COMPILER, *COMPILER_FLAGS), *COMPILER_FLAGS, *runtime_texts(), *texts]
     library = ctypes.CDLL(str(cached("vector", key, make) / "model.so"))
     return [VectorModel(source, library, number) for number, source in enumerate(sources)]
 

@@ -60,6 +60,13 @@ def test_missing_compiler(tmp_path):
         native.build_library("none", [], compiler="no-such-compiler")
 
 
+def test_version_of_a_compiler_tells_its_target():
+    generic = native.compiler_version("g++")
+    assert generic.startswith(native.tool_version("g++"))
+    assert "#define __SIZEOF_POINTER__" in generic
+    assert native.compiler_version("g++", "-O2") != generic
+
+
 def test_cache_that_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("FP8COSIM_CACHE", str(tmp_path / "file" / "below"))
