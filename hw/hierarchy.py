@@ -2,7 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
-from amaranth.hdl import Elaboratable
+from amaranth.hdl import Elaboratable, ResetInserter, Value
 from amaranth.lib import wiring
 
 
@@ -24,11 +24,16 @@ class Block(wiring.Component):
 class BlockPlatform(Protocol):
     """A platform that emits each kind of block once."""
 
-    def instantiate(self, block: Block) -> Elaboratable:
+    def instantiate(self, block: Block, reset: Value | None = None) -> Elaboratable:
         """Return an instance of the block's module, connected to the ports of `block`."""
         ...
 
 
-def place(block: Block, platform: object) -> Elaboratable:
-    """Return what a parent adds to its submodules: an instance, or the block itself."""
-    return platform.instantiate(block) if isinstance(platform, BlockPlatform) else block
+def place(block: Block, platform: object, reset: Value | None = None) -> Elaboratable:
+    """Return what a parent adds to its submodules: an instance, or the block itself.
+
+    With `reset` the block is also reset while that is high.
+    """
+    if isinstance(platform, BlockPlatform):
+        return platform.instantiate(block, reset)
+    return block if reset is None else ResetInserter(reset)(block)

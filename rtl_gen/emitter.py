@@ -49,7 +49,7 @@ class Emitter:
         self._rtlil: dict[str, str] = {}
         self._clocked: dict[str, bool] = {}
 
-    def instantiate(self, block: Block) -> Instance:
+    def instantiate(self, block: Block, reset: Value | None = None) -> Instance:
         """Emit the block's module if it is new, and return an instance of it."""
         self.emit(block)
         # Amaranth warns of components that nothing elaborates; this one is represented.
@@ -59,7 +59,8 @@ class Emitter:
             for name, flow, value in block_ports(block)
         ]
         if self._clocked[block.module_name]:
-            ports += [("i", "clk", ClockSignal()), ("i", "rst", ResetSignal())]
+            rst = ResetSignal() if reset is None else ResetSignal() | reset
+            ports += [("i", "clk", ClockSignal()), ("i", "rst", rst)]
         return Instance(block.module_name, *ports)
 
     def emit(self, block: Block) -> None:

@@ -14,8 +14,12 @@ from amaranth.lib import data, wiring
 
 from hw.array import MacArray
 from hw.control import Command
+from hw.engine_registers import engine_registers
+from hw.gemm_engine import GemmEngine
 from pysim import ArrayConfig, InputError
+from rtl_gen.datasheet import datasheet, template
 from rtl_gen.emitter import Emitter, block_ports, yosys_version
+from rtl_gen.register_texts import c_header, system_rdl
 
 MANIFEST = "manifest.json"
 
@@ -38,18 +42,29 @@ class Design:
     manifest: dict
 
 
-def design(config: ArrayConfig) -> Design:
-    """Generate the Verilog of an array, in memory."""
-    array = MacArray(config)
-    top = array.module_name
+TOPS = {"array": MacArray, "engine": GemmEngine}
+"""What can be generated: the array with bare streams, or the engine around it, on AXI."""
+
+
+def design(config: ArrayConfig, top: str = "array") -> Design:
+    """Generate the Verilog of an array, or of an engine with it, in memory.
+
+    Raises
+    ------
+    InputError
+        If `top` is neither ``"array"`` nor ``"engine"``.
+    """
+    if top not in TOPS:
+        raise InputError(f"unknown top {top!r}: allowed are {', '.join(TOPS)}")
+    block = TOPS[top](config)
     ports = [_port("clk", 1, "input"), _port("rst", 1, "input")]
-    for name, flow, value in block_ports(array):
+    for name, flow, value in block_ports(block):
         ports.append(_port(name, len(value), "input" if flow is wiring.In else "output"))
     emitter = Emitter()
-    emitter.emit(array)
+    emitter.emit(block)
     modules = emitter.verilog()
     manifest = {
-        "top": top,
+        "top": block.module_name,
         "config": config.to_dict(),
         "ports": ports,
         "command_fields": _fields(Command.as_shape()),
@@ -63,24 +78,27 @@ def design(config: ArrayConfig) -> Design:
     return Design(config, modules, manifest)
 
 
-def generate(config: ArrayConfig, folder: str | Path) -> Design:
-    """Write the Verilog of an array, one module a file, with `manifest.json` and a FuseSoC core.
+def generate(config: ArrayConfig, folder: str | Path, top: str = "array") -> Design:
+    """Write Verilog, one module a file, with `manifest.json` and a FuseSoC core.
 
-    The folder appears whole or not at all. An existing folder is replaced if it is empty or was
-    generated before.
+    An engine comes with its data sheet, a template to instantiate it, and its registers as a C
+    header and as SystemRDL. The folder appears whole or not at all. An existing folder is replaced
+    if it is empty or was generated before.
 
     Parameters
     ----------
     config : ArrayConfig
     folder : str or Path
+    top : str
+        As for `design`.
 
     Raises
     ------
     InputError
-        If the folder cannot be written, or holds anything else.
+        If there is no such top, or the folder cannot be written, or holds anything else.
     """
     with _replacing(Path(folder)) as temporary:
-        result = design(config)
+        result = design(config, top)
         _write(result, temporary)
     return result
 
@@ -127,6 +145,20 @@ def _write(result: Design, folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(result.manifest, indent=2) + "\n")
     core = f"{result.manifest['top']}.core"
     (folder / core).write_text(_fusesoc_core(result))
+    if result.manifest["top"] == GemmEngine.NAME:
+        for name, text in _engine_documents(result).items():
+            (folder / name).write_text(text)
+
+
+def _engine_documents(result: Design) -> dict[str, str]:
+    top, ports = result.manifest["top"], result.manifest["ports"]
+    registers = engine_registers(result.config)
+    return {
+        "datasheet.md": datasheet(result.config, ports, registers),
+        f"{top}_instance.sv": template(top, ports),
+        f"{top}.h": c_header(registers, top),
+        f"{top}.rdl": system_rdl(registers, top),
+    }
 
 
 def load(folder: str | Path) -> Design:
@@ -205,9 +237,10 @@ def _digest(text: str) -> str:
 def _fusesoc_core(result: Design) -> str:
     top = result.manifest["top"]
     files = "\n".join(f"      - {file}" for file in result.manifest["files"])
+    what = "GEMM engine" if top == GemmEngine.NAME else "MAC array"
     return f"""CAPI=2:
 name: fp8cosim::{top}:{result.manifest["tools"]["fp8cosim"]}
-description: FP8 MAC array of {result.config.rows} x {result.config.cols} processing elements
+description: FP8 {what} of {result.config.rows} x {result.config.cols} processing elements
 
 filesets:
   rtl:

@@ -16,18 +16,21 @@ def generate(
     rows: Rows = None,
     cols: Cols = None,
     config: ConfigFile = None,
+    top: Annotated[
+        str, typer.Option(help="array, with bare streams, or engine, around it, on AXI.")
+    ] = "array",
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder to write; replaced if generated before.")
     ] = Path("build/rtl"),
     as_json: Json = False,
 ) -> None:
-    """Write the Verilog of an array, one module a file, with manifest.json and a FuseSoC core."""
+    """Write Verilog, one module a file, with manifest.json and a FuseSoC core."""
     start = time.perf_counter()
-    result = rtl_gen.generate(array_config(config, rows, cols), output)
+    result = rtl_gen.generate(array_config(config, rows, cols), output, top)
     seconds = time.perf_counter() - start
     size = f"{result.config.rows} x {result.config.cols}"
     finish(
         {"folder": str(output), "seconds": round(seconds, 2), **result.manifest},
-        f"{size} array: {len(result.modules)} modules in {output} ({seconds:.1f} s)",
+        f"{size} {top}: {len(result.modules)} modules in {output} ({seconds:.1f} s)",
         as_json,
     )

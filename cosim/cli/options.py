@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,9 @@ import typer
 import rtl_gen
 from cosim.cli.app import console
 from pysim import ArrayConfig, InputError
+
+ARRAY, ENGINE = "fp8_mac_array", "fp8_gemm_engine"
+"""Top modules."""
 
 Rows = Annotated[int | None, typer.Option(help="Rows of the array, 1 to 64; 8 by default.")]
 Cols = Annotated[int | None, typer.Option(help="Columns of the array, 1 to 64; 8 by default.")]
@@ -26,20 +30,26 @@ def array_config(file: Path | None, rows: int | None, cols: int | None) -> Array
 
 
 def design_of(
-    folder: Path | None, file: Path | None, rows: int | None, cols: int | None
+    folder: Path | None,
+    file: Path | None,
+    rows: int | None,
+    cols: int | None,
+    tops: Sequence[str] = (ARRAY,),
 ) -> rtl_gen.Design:
     """Read the Verilog of a folder, and say what was edited there; else generate it.
 
     Raises
     ------
     InputError
-        If a folder is named and a configuration, too.
+        If a folder is named and a configuration, too, or its top module is none of `tops`.
     """
     if folder is None:
         return rtl_gen.design(array_config(file, rows, cols))
     if (rows, cols, file) != (None, None, None):
         raise InputError("--rtl says what the array is: leave out --rows, --cols, and --config")
     design = rtl_gen.load(folder)
+    if (top := design.manifest["top"]) not in tops:
+        raise InputError(f"{str(folder)!r} holds {top}: this command takes {' or '.join(tops)}")
     if edited := rtl_gen.edited_files(design):
         console.print(f"edited since it was generated: {', '.join(edited)}")
     return design

@@ -10,7 +10,7 @@ import typer
 
 import rtl_gen
 from cosim.cli.app import Json, app, console, finish
-from cosim.cli.options import Cols, ConfigFile, Rows, array_config
+from cosim.cli.options import Cols, ConfigFile, Rows, design_of
 from cosim.cli.progress import parts_bar
 from cosim.errors import CheckFailedError
 from cosim.proofs import (
@@ -23,7 +23,6 @@ from cosim.proofs import (
     write_problems,
 )
 from cosim.proofs import prove as prove_statements
-from pysim import InputError
 
 
 @app.command()
@@ -60,13 +59,8 @@ def prove(
     as_json: Json = False,
 ) -> None:
     """Prove statements about the Verilog, for all inputs; a solver decides each."""
-    if rtl is not None and (rows, cols, config) != (None, None, None):
-        raise InputError("--rtl says what the array is: leave out --rows, --cols, and --config")
     start = time.monotonic()
-    design = rtl_gen.load(rtl) if rtl else rtl_gen.design(array_config(config, rows, cols))
-    edited = rtl_gen.edited_files(design)
-    if edited:
-        console.print(f"edited since it was generated: {', '.join(edited)}")
+    design = design_of(rtl, config, rows, cols)
     chosen = select(statements(design), expression, short=short)
     if output is not None:
         files = write_problems(design, chosen, output)
@@ -88,7 +82,7 @@ def prove(
     lines.append(f"{len(good)} of {len(verdicts)} statements proved, {seconds:.0f} s")
     result = {
         "config": design.config.to_dict(),
-        "edited": edited,
+        "edited": rtl_gen.edited_files(design),
         "seconds": round(seconds, 2),
         "passed": len(good) == len(verdicts),
         "faulty_modules": faulty,

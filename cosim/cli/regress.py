@@ -9,7 +9,7 @@ import typer
 
 import rtl_gen
 from cosim.cli.app import Json, app, console, finish
-from cosim.cli.options import Cols, ConfigFile, Rows, design_of
+from cosim.cli.options import ARRAY, ENGINE, Cols, ConfigFile, Rows, design_of
 from cosim.cli.progress import parts_bar
 from cosim.errors import CheckFailedError
 
@@ -49,7 +49,7 @@ def regress(
     from cosim.regression.runner import SIMULATORS, Outcome, run_regression
 
     start = time.monotonic()
-    design = design_of(rtl, config, rows, cols)
+    design = design_of(rtl, config, rows, cols, (ARRAY, ENGINE))
     common = {
         "config": design.config.to_dict(),
         "edited": rtl_gen.edited_files(design),

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, field
@@ -16,10 +16,12 @@ from pathlib import Path
 
 from cocotb_tools import runner as cocotb_runner
 
-import cosim.regression.tests  # noqa: F401  (fills the list of tests)
+# Each fills a list of tests.
+import cosim.regression.axi_tests
+import cosim.regression.tests  # noqa: F401
 from cosim.errors import CheckFailedError, MissingToolError
 from cosim.files import make_folder
-from cosim.regression import testbench
+from cosim.regression import axi, testbench
 from cosim.regression.report import write_report
 from cosim.rtl.verilator import find_verilator
 from pysim import InputError
@@ -77,7 +79,14 @@ class Outcome:
     traces: dict[str, dict] = field(default_factory=dict)
 
 
-def select(expression: str | None) -> list[str]:
+_SUITES = {
+    "fp8_mac_array": ("cosim.regression.tests", testbench.NAMES),
+    "fp8_gemm_engine": ("cosim.regression.axi_tests", axi.NAMES),
+}
+"""Module and names of the tests for each top module."""
+
+
+def select(expression: str | None, names: Sequence[str] = testbench.NAMES) -> list[str]:
     """Return the names of the tests that a regular expression is found in; all without one.
 
     Raises
@@ -86,13 +95,13 @@ def select(expression: str | None) -> list[str]:
         If it is not a regular expression, or no test matches.
     """
     if expression is None:
-        return list(testbench.NAMES)
+        return list(names)
     try:
-        chosen = [name for name in testbench.NAMES if re.search(expression, name)]
+        chosen = [name for name in names if re.search(expression, name)]
     except re.error as error:
         raise InputError(f"{expression!r} is not a regular expression: {error}") from error
     if not chosen:
-        raise InputError(f"no test matches {expression!r}: there are {', '.join(testbench.NAMES)}")
+        raise InputError(f"no test matches {expression!r}: there are {', '.join(names)}")
     return chosen
 
 
@@ -142,17 +151,18 @@ def run_regression(
     OutOfTimeError
         If the simulation takes longer than `limit`.
     """
-    names = select(expression)
+    module, names = _SUITES[design.manifest["top"]]
     return run_tests(
         design,
         folder,
-        names,
+        select(expression, names),
         simulator,
         seed,
         waves,
         progress,
         stop_at_failure=stop_at_failure,
         limit=limit,
+        module=module,
     )
 
 
@@ -195,7 +205,8 @@ def run_tests(
     folder = folder.resolve()
     stale_files = [RESULTS, COVERAGE, REPORT, TRACES, LOG, BUILD_LOG, *WAVES]
     if replay is None:
-        stale_files += [testbench.MISMATCH.format(test=name) for name in testbench.NAMES]
+        tests = (*testbench.NAMES, *axi.NAMES)
+        stale_files += [testbench.MISMATCH.format(test=name) for name in tests]
     for stale in stale_files:
         (folder / stale).unlink(missing_ok=True)
     build = folder / f"build-{simulator}"
@@ -270,7 +281,7 @@ def run_tests(
         if waves and found.exists():
             dump = found.rename(folder / f"waves{found.suffix}")
     outcome = _outcome(folder, names, dump, stop_at_failure)
-    if replay is None:
+    if outcome.coverage:
         report = (outcome.tests, outcome.coverage, outcome.missed)
         write_report(folder / REPORT, design.config, simulator, seed, *report)
     return outcome

@@ -99,6 +99,15 @@ def bench_test(function: Callable[["TB"], Awaitable[None]]):
     return cocotb.test()(test)
 
 
+def save_trace(setup: Setup, test: str, clocks: int, digest: int) -> None:
+    """Add clocks and a digest of what the ports did in a test to the file of the run."""
+    path = Path(setup.traces)
+    traces = json.loads(path.read_text()) if path.exists() else {}
+    traces[test] = {"clocks": clocks, "digest": f"{digest:08x}"}
+    with replacing(path) as file:
+        file.write(json.dumps(traces, indent=2).encode())
+
+
 class TB:
     """Drives the array, and compares it with the golden engine.
 
@@ -312,11 +321,7 @@ class TB:
 
         Two simulators that agree have the same in it; see `_note`.
         """
-        path = Path(self.setup.traces)
-        traces = json.loads(path.read_text()) if path.exists() else {}
-        traces[self.name] = {"clocks": self.clocks, "digest": f"{self._trace:08x}"}
-        with replacing(path) as file:
-            file.write(json.dumps(traces, indent=2).encode())
+        save_trace(self.setup, self.name, self.clocks, self._trace)
 
     def _note(self) -> None:
         """Digest the handshakes, flags, and results of a clock, and count what stalls.

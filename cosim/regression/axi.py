@@ -1,0 +1,372 @@
+"""The test bench of the GEMM engine: calls made through its registers and streams."""
+
+import zlib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge, with_timeout
+from cocotbext.axi import (
+    AxiLiteBus,
+    AxiLiteMaster,
+    AxiResp,
+    AxiStreamBus,
+    AxiStreamFrame,
+    AxiStreamSink,
+    AxiStreamSource,
+)
+
+from cosim.calls import Call, Mismatch, Outcome
+from cosim.campaign import random_conversion, random_gemm
+from cosim.regression.testbench import CLOCK_PERIOD, MISMATCH, Setup, save_trace
+from hw.engine_registers import COUNTERS, engine_registers
+from hw.registers import Access
+from pysim import ArrayConfig, Flags, GoldenEngine, get_format
+from pysim.convert import ROUNDINGS, Rounding, code_dtype
+from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
+
+NAMES: list[str] = []
+"""Every test, in order."""
+
+PATIENCE = 1_000_000
+"""Nanoseconds that a packet, or a sender, is waited for."""
+
+
+def engine_test(function: Callable[["EngineTB"], Awaitable[None]]):
+    """Make a cocotb test of a function: it gets a bench after reset."""
+    NAMES.append(function.__name__)
+
+    @wraps(function)
+    async def test(dut) -> None:
+        bench = EngineTB(dut, Setup.from_environment(), function.__name__)
+        try:
+            await bench.start()
+            await function(bench)
+        finally:
+            save_trace(bench.setup, bench.name, bench.clock, bench.digest)
+
+    del test.__wrapped__
+    return cocotb.test()(test)
+
+
+@dataclass
+class Packet:
+    """What a stream carries for a tile: bytes, and which of them count."""
+
+    data: bytes
+    keep: bytes
+
+    def frame(self) -> AxiStreamFrame:
+        """Return it for the model of a stream."""
+        return AxiStreamFrame(self.data, list(self.keep))
+
+
+class EngineTB:
+    """Drives the engine by models of AXI, and compares it with the golden engine.
+
+    Parameters
+    ----------
+    dut : handle
+        The module ``fp8_gemm_engine``.
+    setup : Setup
+    name : str
+        Of the test; its random numbers follow from it and the seed.
+    """
+
+    def __init__(self, dut, setup: Setup, name: str) -> None:
+        self.dut = dut
+        self.setup = setup
+        self.name = name
+        self.clock = 0
+        self.digest = 0
+        self.config = ArrayConfig.from_dict(setup.manifest["config"])
+        self.registers = engine_registers(self.config)
+        self.offsets = self.registers.offsets()
+        self.golden = GoldenEngine(self.config)
+        self.rng = np.random.default_rng([setup.seed, zlib.crc32(name.encode())])
+        self.bus = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
+        self.sources = {
+            name: AxiStreamSource(AxiStreamBus.from_prefix(dut, f"s_axis_{name}"), dut.clk, dut.rst)
+            for name in "abc"
+        }
+        self.results = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_d"), dut.clk, dut.rst)
+
+    async def start(self) -> None:
+        """Start the clock, and reset the engine."""
+        cocotb.start_soon(Clock(self.dut.clk, CLOCK_PERIOD, unit="ns").start())
+        await self.reset()
+        cocotb.start_soon(self._watch())
+
+    async def _watch(self) -> None:
+        """Digest handshakes and results in each clock; what does not count is left out."""
+        names = [port["name"] for port in self.setup.manifest["ports"]]
+        ports = [
+            getattr(self.dut, name) for name in names if name.endswith(("valid", "ready", "irq"))
+        ]
+        results = [getattr(self.dut, f"m_axis_d_{name}") for name in ("tdata", "tkeep", "tlast")]
+        while True:
+            await FallingEdge(self.dut.clk)
+            await ReadOnly()
+            self.clock += 1
+            seen = [str(port.value) for port in ports]
+            if self.dut.m_axis_d_tvalid.value:
+                data, keep, last = (str(port.value) for port in results)
+                used = "".join(b for i, b in enumerate(data) if keep[i // 8] == "1")
+                seen += [used, keep, last]
+            if self.dut.s_axil_rvalid.value:
+                seen.append(str(self.dut.s_axil_rdata.value))
+            self.digest = zlib.crc32("".join(seen).encode(), self.digest)
+
+    async def reset(self) -> None:
+        """Reset the engine, whatever it is doing; the golden engine starts anew, too."""
+        self.dut.rst.value = 1
+        await self.clocks(3)
+        self.forget()
+        self.dut.rst.value = 0
+        await self.clocks(2)
+        self.golden = GoldenEngine(self.config)
+
+    def forget(self) -> None:
+        """Drop what waits in the models of the streams."""
+        for stream in (*self.sources.values(), self.results):
+            stream.clear()
+
+    async def clocks(self, count: int) -> None:
+        """Wait for clocks."""
+        for _ in range(count):
+            await RisingEdge(self.dut.clk)
+
+    def stall(self, share: float) -> None:
+        """Let every port pause in a share of the clocks, at random."""
+
+        def pauses(rng: np.random.Generator) -> Iterator[bool]:
+            while True:
+                yield bool(rng.random() < share)
+
+        write, read = self.bus.write_if, self.bus.read_if
+        assert write
+        assert read
+        channels = (
+            *(write.aw_channel, write.w_channel, write.b_channel),
+            *(read.ar_channel, read.r_channel),
+        )
+        for port in (*self.sources.values(), self.results, *channels):
+            seed = int(self.rng.integers(1 << 32))
+            port.clear_pause_generator()
+            port.pause = False
+            if share:
+                port.set_pause_generator(pauses(np.random.default_rng(seed)))
+
+    # Registers
+
+    async def read(self, name: str) -> int:
+        """Read a register."""
+        answer = await self.bus.read(self.offsets[name], 4)
+        assert answer.resp == AxiResp.OKAY, f"reading {name} was refused"
+        return int.from_bytes(answer.data, "little")
+
+    async def try_write(self, name: str, value: int) -> bool:
+        """Write a register; return whether that was taken."""
+        answer = await self.bus.write(self.offsets[name], int(value).to_bytes(4, "little"))
+        return answer.resp == AxiResp.OKAY
+
+    async def write(self, name: str, value: int) -> None:
+        """Write a register that takes it."""
+        assert await self.try_write(name, value), f"writing {name} was refused"
+
+    async def fields(self, name: str) -> dict[str, int]:
+        """Read the fields of a register."""
+        word = await self.read(name)
+        register = next(one for one in self.registers.registers if one.name == name)
+        return {
+            field.name: word >> low & ((1 << field.width) - 1) for low, field in register.places()
+        }
+
+    async def errors(self) -> set[str]:
+        """Return the errors that are set."""
+        return {name for name, value in (await self.fields("errors")).items() if value}
+
+    async def counters(self) -> dict[str, int]:
+        """Read the counters."""
+        return {
+            name: await self.read(f"{name}_low") | await self.read(f"{name}_high") << 32
+            for name in COUNTERS
+        }
+
+    async def load_lanes(self, states: np.ndarray) -> None:
+        """Load the lanes of random bits."""
+        for lane, state in enumerate(int(state) for state in states):
+            await self.write("lane", lane)
+            await self.write("lane_low", state & 0xFFFFFFFF)
+            await self.write("lane_high", state >> 32)
+
+    async def lanes(self) -> np.ndarray:
+        """Read the lanes of random bits."""
+        states = []
+        for lane in range(self.config.cols):
+            await self.write("lane", lane)
+            states.append(await self.read("lane_low") | await self.read("lane_high") << 32)
+        return np.array(states, dtype=np.uint64)
+
+    async def check_registers_after_reset(self, settings: bool = True) -> None:
+        """Check that registers read as after reset; settings, which CLEAR leaves, only if asked."""
+        for register in self.registers.registers:
+            places = register.places()
+            word = await self.read(register.name)
+            for low, field in places:
+                if field.access is Access.DIRECT or (
+                    field.access is Access.SETTING and not settings
+                ):
+                    continue
+                value = word >> low & ((1 << field.width) - 1)
+                assert value == field.reset, f"{register.name} {field.name} is {value:#x}"
+
+    # Calls
+
+    def random_gemm(self) -> Call:
+        """Return a random GEMM of moderate size that the engine takes."""
+        while True:
+            call, _ = random_gemm(self.rng, self.config, self.golden.random_state)
+            m, k = call.operands["a"].shape
+            n = call.operands["b"].shape[1]
+            if min(m, n, k) > 0 and m * n * k < 3000 * self.config.rows * self.config.cols:
+                return call
+
+    def random_conversion(self) -> Call:
+        """Return a random conversion of whole rows."""
+        call, _ = random_conversion(self.rng, self.config, self.golden.random_state)
+        x = call.operands["x"]
+        cols = self.config.cols
+        rows = max(1, -(-min(x.size, 400) // cols))
+        operands = {"x": np.resize(x, (rows, cols))}
+        return Call(call.config, call.kind, operands, call.arguments, call.random_state)
+
+    async def configure(self, call: Call) -> None:
+        """Write the settings of a call."""
+        arguments, operands = call.arguments, call.operands
+        if call.kind == "gemm":
+            (m, k), n = operands["a"].shape, operands["b"].shape[1]
+            target, operation = arguments["out_format"], 0
+            formats = [
+                OPERAND_FORMATS.index(get_format(arguments[f"{side}_format"], OPERAND_FORMATS))
+                for side in "ab"
+            ]
+        else:
+            (m, n), k = operands["x"].shape, 0
+            target, operation, formats = arguments["fmt"], 1, [0, 0]
+        mode = {
+            "operation": operation,
+            "load_c": int("c" in operands),
+            "a_format": formats[0],
+            "b_format": formats[1],
+            "target": OUTPUT_FORMATS.index(get_format(target, OUTPUT_FORMATS)),
+            "rounding": ROUNDINGS.index(Rounding(arguments["rounding"])),
+            "saturate": int(arguments["saturate"]),
+        }
+        register = next(one for one in self.registers.registers if one.name == "mode")
+        await self.write("mode", sum(mode[f.name] << low for low, f in register.places()))
+        for side, size in (("m", m), ("n", n), ("k", k)):
+            await self.write(f"size_{side}", size)
+
+    def packets(self, call: Call) -> dict[str, list[Packet]]:
+        """Return the packets of a call."""
+        rows, cols = self.config.rows, self.config.cols
+        operands = call.operands
+        if call.kind == "quantize":
+            return {"a": [], "b": [], "c": [self._rows(operands["x"].view(np.uint32), cols)]}
+        packets: dict[str, list[Packet]] = {"a": [], "b": [], "c": []}
+        m, n = operands["a"].shape[0], operands["b"].shape[1]
+        for top in range(0, m, rows):
+            for left in range(0, n, cols):
+                packets["a"].append(self._rows(operands["a"][top : top + rows].T, rows))
+                packets["b"].append(self._rows(operands["b"][:, left : left + cols], cols))
+                if "c" in operands:
+                    part = operands["c"][top : top + rows, left : left + cols]
+                    packets["c"].append(self._rows(part.view(np.uint32), cols))
+        return packets
+
+    def _rows(self, part: np.ndarray, lanes: int) -> Packet:
+        """Return a packet with a transfer for each row; lanes that are not used carry noise."""
+        count, used = part.shape
+        data = self.rng.integers(256, size=(count, lanes, part.itemsize), dtype=np.uint8)
+        data[:, :used] = np.ascontiguousarray(part)[..., None].view(np.uint8)
+        keep = np.zeros(data.shape, dtype=np.uint8)
+        keep[:, :used] = 1
+        return Packet(data.tobytes(), keep.tobytes())
+
+    async def send(self, packets: dict[str, list[Packet]]) -> None:
+        """Hand packets to the models of the streams."""
+        for name, waiting in packets.items():
+            for packet in waiting:
+                await self.sources[name].send(packet.frame())
+
+    async def receive(self, call: Call) -> np.ndarray:
+        """Take the result of a call from the stream."""
+        rows, cols = self.config.rows, self.config.cols
+        if call.kind == "quantize":
+            return await self._packet(*call.operands["x"].shape)
+        m, n = call.operands["a"].shape[0], call.operands["b"].shape[1]
+        result = np.empty((m, n), dtype=np.uint32)
+        for top in range(0, m, rows):
+            for left in range(0, n, cols):
+                shape = min(rows, m - top), min(cols, n - left)
+                result[top : top + rows, left : left + cols] = await self._packet(*shape)
+        return result
+
+    async def _packet(self, rows: int, cols: int) -> np.ndarray:
+        frame = await with_timeout(self.results.recv(), PATIENCE, "ns")
+        data = bytes(frame.tdata)
+        assert len(data) == 4 * rows * cols, f"a packet of {len(data)} bytes, not {rows} x {cols}"
+        return np.frombuffer(data, dtype=np.uint32).reshape(rows, cols)
+
+    async def recover(self) -> None:
+        """Bring a failed engine back: let senders end, then CLEAR; golden starts anew, too."""
+        for source in self.sources.values():
+            await with_timeout(source.wait(), PATIENCE, "ns")
+        await self.write("clear", 1)
+        await self.clocks(8)
+        self.forget()
+        self.golden = GoldenEngine(self.config)
+
+    async def idle(self) -> None:
+        """Wait until the engine is not busy."""
+        for _ in range(1000):
+            if not (await self.fields("status"))["busy"]:
+                return
+        raise AssertionError("the engine stays busy")
+
+    async def check(self, call: Call) -> None:
+        """Make a call and compare everything that it leaves with the golden engine."""
+        self.golden.random_state = call.random_state
+        expected = call.run(self.golden)
+        await self.load_lanes(call.random_state)
+        await self.write("flags", 0xF)
+        await self.write("status", 1 << 2)
+        await self.configure(call)
+        await self.write("start", 1)
+        await self.send(self.packets(call))
+        codes = await self.receive(call)
+        await self.idle()
+        assert await self.errors() == set()
+        assert (await self.fields("status"))["done"]
+        name = call.arguments["out_format" if call.kind == "gemm" else "fmt"]
+        fmt = get_format(name, OUTPUT_FORMATS)
+        values = codes.view(np.float32) if fmt is FP32 else codes.astype(code_dtype(fmt))
+        flags = Flags.from_bits(await self.read("flags"))
+        # Cycles are the engine's own matter: they depend on the stalls.
+        got = Outcome(values, flags, expected.cycles, await self.lanes())
+        differences = expected.differences(got)
+        if differences:
+            mismatch = Mismatch(
+                call, expected, got, "golden", "rtl", {"test": self.name}, self.setup.edited
+            )
+            mismatch.save(Path(self.setup.traces).with_name(MISMATCH.format(test=self.name)))
+        assert not differences, f"{call.describe()}: {'; '.join(differences)}"
+        counters = await self.counters()
+        if call.kind == "gemm":
+            (m, k), n = call.operands["a"].shape, call.operands["b"].shape[1]
+            assert counters["macs"] == m * n * k, "macs"

@@ -1,0 +1,229 @@
+"""The cocotb tests of the GEMM engine."""
+
+import os
+
+import numpy as np
+from cocotbext.axi import AxiResp
+
+from cosim.calls import Call
+from cosim.regression.axi import EngineTB, engine_test
+from hw.registers import Access
+from pysim.cycles import gemm_cycles
+
+GEMMS = "FP8COSIM_ENGINE_GEMMS"
+"""Variable with the number of random GEMMs."""
+
+OVERHEAD = 4
+"""Clocks that a call takes beyond those of the cycle model: from START to the first command, and
+from the array's result to the stream."""
+
+
+@engine_test
+async def registers_after_reset(bench: EngineTB) -> None:
+    """Every register reads as the map says; addresses without one are refused."""
+    await bench.check_registers_after_reset()
+    end = 4 * len(bench.registers.registers)
+    for address in range(end, 1 << bench.registers.address_width, 4):
+        answer = await bench.bus.read(address, 4)
+        assert answer.resp == AxiResp.SLVERR
+        answer = await bench.bus.write(address, bytes(4))
+        assert answer.resp == AxiResp.SLVERR
+
+
+@engine_test
+async def settings_keep_what_is_written(bench: EngineTB) -> None:
+    """Settings read as written, bytes apart; what cannot be written is refused."""
+    for register in bench.registers.registers:
+        mask = sum(
+            (1 << field.width) - 1 << low
+            for low, field in register.places()
+            if field.access is Access.SETTING
+        )
+        if not register.writable:
+            before = await bench.read(register.name)
+            assert not await bench.try_write(register.name, ~before & 0xFFFFFFFF)
+            if "count" not in register.name:
+                assert await bench.read(register.name) == before
+        if not mask:
+            continue
+        for value in (0xFFFFFFFF, 0, int(bench.rng.integers(1 << 32))):
+            await bench.write(register.name, value)
+            assert await bench.read(register.name) == value & mask
+        kept = await bench.read(register.name)
+        offset = bench.offsets[register.name]
+        await bench.bus.write(offset + 1, b"\xa5")
+        wanted = kept & ~0xFF00 | 0xA500
+        assert await bench.read(register.name) == wanted & mask
+
+
+@engine_test
+async def lanes_of_random_bits(bench: EngineTB) -> None:
+    """Lanes start from the seed, read as written, and refuse zero; others do not exist."""
+    assert np.array_equal(await bench.lanes(), bench.golden.random_state)
+    width = bench.config.lfsr_width
+    states = bench.rng.integers(1, (1 << width) - 1, bench.config.cols, dtype=np.uint64)
+    await bench.load_lanes(states)
+    assert np.array_equal(await bench.lanes(), states)
+    await bench.load_lanes(np.zeros(bench.config.cols, dtype=np.uint64))
+    assert np.array_equal(await bench.lanes(), states)
+    if bench.config.cols < 64:
+        await bench.write("lane", bench.config.cols)
+        await bench.write("lane_low", 1)
+        await bench.write("lane_high", 0)
+        assert await bench.read("lane_low") == 0
+        assert np.array_equal(await bench.lanes(), states)
+
+
+@engine_test
+async def gemms_without_stalls(bench: EngineTB) -> None:
+    """Results are those of golden, and clocks those of the cycle model."""
+    for _ in range(4):
+        call = bench.random_gemm()
+        await bench.check(call)
+        (m, k), n = call.operands["a"].shape, call.operands["b"].shape[1]
+        counters = await bench.counters()
+        ideal = gemm_cycles(bench.config, m, n, k, load_c="c" in call.operands)
+        # The models of the streams start a clock or two after START.
+        assert ideal <= counters["cycles"] - counters["starved"] <= ideal + OVERHEAD
+        assert counters["blocked"] == 0
+        tiles = -(-m // bench.config.rows) * -(-n // bench.config.cols)
+        assert counters["computing"] == tiles * k
+
+
+@engine_test
+async def random_gemms_and_conversions(bench: EngineTB) -> None:
+    """Every port pauses at random; nothing is lost, doubled, or changed."""
+    for number in range(int(os.environ.get(GEMMS, "20"))):
+        bench.stall(float(bench.rng.choice([0.0, 0.1, 0.5, 0.8])))
+        await bench.check(bench.random_gemm())
+        if number % 4 == 0:
+            await bench.check(bench.random_conversion())
+
+
+@engine_test
+async def wrong_packets(bench: EngineTB) -> None:
+    """A packet that is short, long, or lacks a lane fails the call; CLEAR makes good."""
+    for name in "abc":
+        for fault in ("short", "long", "without a lane"):
+            call = bench.random_gemm()
+            while ("c" not in call.operands) if name == "c" else (call.operands["a"].shape[1] < 2):
+                call = bench.random_gemm()
+            packets = bench.packets(call)
+            which = int(bench.rng.integers(len(packets[name])))
+            lanes = len(bench.sources[name].bus.tdata) // 8
+            packet = packets[name][which]
+            data, keep = packet.data, packet.keep
+            if fault == "without a lane":
+                start = len(keep) - lanes
+                packet.keep = keep[:start] + bytes(1) + keep[start + 1 :]
+            elif fault == "long" or len(data) == lanes:
+                packet.data, packet.keep = data + data[-lanes:], keep + keep[-lanes:]
+            else:
+                packet.data, packet.keep = data[:-lanes], keep[:-lanes]
+            await bench.write("status", 1 << 2)
+            await bench.configure(call)
+            await bench.write("start", 1)
+            await bench.send(packets)
+            await bench.idle()
+            status = await bench.fields("status")
+            assert (status["failed"], status["done"]) == (1, 0), fault
+            assert await bench.errors() == {f"{name}_packet"}, fault
+            assert not await bench.try_write("start", 1)
+            await bench.recover()
+            await bench.check_registers_after_reset(settings=False)
+            await bench.check(bench.random_gemm())
+
+
+@engine_test
+async def sizes_and_modes_that_are_not_there(bench: EngineTB) -> None:
+    """START is refused with an error for each; the engine stays ready."""
+    sound = bench.random_gemm()
+    limit = (1 << 24) - 1
+    cases = [(f"size_{side}", size, "size") for side in "mnk" for size in (0, limit + 1)]
+    cases += [("mode", 5 << 4, "mode"), ("mode", 3 << 7, "mode")]
+    for name, value, error in cases:
+        await bench.configure(sound)
+        await bench.write(name, value)
+        await bench.write("start", 1)
+        status = await bench.fields("status")
+        assert not any(status.values()), name
+        assert await bench.errors() == {error}, name
+        await bench.write("errors", 0xFFFFFFFF)
+        assert await bench.errors() == set()
+    wide = bench.random_conversion()
+    await bench.configure(wide)
+    await bench.write("size_n", bench.config.cols + 1)
+    await bench.write("start", 1)
+    assert await bench.errors() == {"size"}
+    await bench.write("errors", 0xFFFFFFFF)
+    await bench.check(sound)
+
+
+@engine_test
+async def registers_while_busy(bench: EngineTB) -> None:
+    """Settings are refused while a call is in work, which goes on as if nothing had been."""
+    call = bench.random_gemm()
+    expected = call.run(bench.golden)
+    await bench.load_lanes(call.random_state)
+    await bench.configure(call)
+    settings = [register for register in bench.registers.registers if register.locked]
+    before = {one.name: await bench.read(one.name) for one in settings}
+    await bench.write("start", 1)
+    assert (await bench.fields("status"))["busy"]
+    for register in settings:
+        assert not await bench.try_write(register.name, 0xFFFFFFFF)
+        assert await bench.read(register.name) == before[register.name]
+        assert await bench.errors() == {"locked"}
+        await bench.write("errors", 0xFFFFFFFF)
+    await bench.send(bench.packets(call))
+    codes = await bench.receive(call)
+    await bench.idle()
+    assert np.array_equal(codes, expected.values.view(f"u{expected.values.itemsize}"))
+
+
+@engine_test
+async def stop_and_reset_in_flight(bench: EngineTB) -> None:
+    """Stopped at any time, the engine comes back as after reset, and the next call is right."""
+    for number in range(8):
+        bench.stall(0.3)
+        call = bench.random_gemm()
+        await bench.configure(call)
+        await bench.write("start", 1)
+        await bench.send(bench.packets(call))
+        await bench.clocks(int(bench.rng.integers(1, 60)))
+        if number % 2:
+            await bench.reset()
+        else:
+            await bench.write("stop", 1)
+            await bench.recover()
+        bench.stall(0.0)
+        await bench.clocks(8)
+        bench.forget()
+        assert np.array_equal(await bench.lanes(), bench.golden.random_state)
+        await bench.check(bench.random_gemm())
+
+
+@engine_test
+async def interrupts(bench: EngineTB) -> None:
+    """The interrupt is high while a cause that is enabled is set."""
+    call: Call = bench.random_gemm()
+    await bench.check(call)
+    assert not bench.dut.irq.value
+    await bench.write("interrupts", 1)
+    await bench.clocks(1)
+    assert bench.dut.irq.value
+    await bench.write("status", 1 << 2)
+    await bench.clocks(1)
+    assert not bench.dut.irq.value
+    await bench.write("interrupts", 2)
+    await bench.write("size_m", 0)
+    await bench.write("start", 1)
+    await bench.clocks(1)
+    assert bench.dut.irq.value
+    await bench.write("interrupts", 1)
+    await bench.clocks(1)
+    assert not bench.dut.irq.value
+    await bench.write("interrupts", 2)
+    await bench.write("errors", 0xFFFFFFFF)
+    await bench.clocks(1)
+    assert not bench.dut.irq.value

@@ -1,0 +1,268 @@
+"""The GEMM engine: the MAC array behind AXI4-Stream and AXI4-Lite, with a tile schedule."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.array import MacArray
+from hw.axi import axi_lite, axi_stream
+from hw.control import SIDE_BITS, Operation
+from hw.engine_registers import COUNTER_BITS, COUNTERS, engine_registers
+from hw.hierarchy import Block, place
+from hw.packet import PacketCheck
+from hw.register_file import RegisterFile
+from hw.sequencer import TileSequencer
+from pysim.config import ArrayConfig
+from pysim.convert import ROUNDINGS
+from pysim.engine import MAX_LENGTH
+from pysim.formats import OUTPUT_FORMATS
+
+
+class GemmEngine(Block):
+    """Whole GEMMs: sizes and settings in registers, matrices in streams.
+
+    Software writes the settings, then START. The streams carry a packet for each tile, row of
+    tiles by row of tiles, each from left to right: `s_axis_a` the columns of A for k ascending,
+    `s_axis_b` the rows of B likewise, `s_axis_c` the rows of C if it is loaded, or the numbers to
+    convert, and `m_axis_d` the rows of the result. ``docs/engine.md`` tells more.
+
+    A packet that ends early or late, or lacks bytes that count, fails the call, and so does STOP:
+    no result leaves any more, and what comes in is thrown away, so that no sender hangs, until
+    CLEAR or reset. A result that is offered stays so until it is taken, except in a reset.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+
+    Members
+    -------
+    s_axil : In(axi_lite)
+        Registers (`hw.engine_registers`).
+    s_axis_a : In(axi_stream of `rows` bytes)
+    s_axis_b : In(axi_stream of `cols` bytes)
+    s_axis_c : In(axi_stream of 4 `cols` bytes)
+    m_axis_d : Out(axi_stream of 4 `cols` bytes)
+    irq : Out(1)
+        High while a cause that INTERRUPTS enables is set.
+    """
+
+    NAME = "fp8_gemm_engine"
+
+    def __init__(self, config: ArrayConfig):
+        self.config = config
+        self.registers = engine_registers(config)
+        super().__init__(
+            {
+                "s_axil": In(axi_lite(self.registers.address_width)),
+                "s_axis_a": In(axi_stream(config.rows)),
+                "s_axis_b": In(axi_stream(config.cols)),
+                "s_axis_c": In(axi_stream(4 * config.cols)),
+                "m_axis_d": Out(axi_stream(4 * config.cols)),
+                "irq": Out(1),
+            }
+        )
+
+    @property
+    def module_name(self):
+        return self.NAME
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        registers = RegisterFile(self.registers)
+        sequencer = TileSequencer(config.rows, config.cols)
+        array = MacArray(config)
+        reset_array = Signal()
+        m.submodules.registers = place(registers, platform)
+        m.submodules.sequencer = place(sequencer, platform)
+        m.submodules.array = place(array, platform, reset=reset_array)
+        connect(m, flipped(self.s_axil), registers.bus)
+
+        busy = Signal()
+        failed = Signal()
+        wrong = Signal()
+        clear = registers.clear_clear
+        m.d.comb += [
+            registers.lock.eq(busy | failed),
+            registers.clear.eq(clear),
+            registers.status_busy.eq(busy),
+            registers.status_failed.eq(failed),
+            registers.errors_locked_set.eq(registers.refused),
+            reset_array.eq(failed | clear),
+        ]
+        starts = self._start(m, registers, sequencer)
+
+        # Tiles
+        tile_starts = Signal()
+        rows = Signal(SIDE_BITS)
+        cols = Signal(SIDE_BITS)
+        command = sequencer.commands.payload
+        converts = command.operation == Operation.CONVERT
+        m.d.comb += [
+            array.commands.payload.eq(command),
+            array.commands.valid.eq(sequencer.commands.valid),
+            sequencer.commands.ready.eq(array.commands.ready),
+            tile_starts.eq(sequencer.commands.valid & sequencer.commands.ready),
+            sequencer.clear.eq(clear | wrong),
+        ]
+        with m.If(tile_starts):
+            m.d.sync += [rows.eq(command.rows), cols.eq(command.cols)]
+
+        # Streams in. The array takes A and B together: offered B for good, it shows by its
+        # readiness for A whether it computes.
+        both = Signal()
+        computes = Signal()
+        takes_c = Signal()
+        a, b, c = self.s_axis_a, self.s_axis_b, self.s_axis_c
+        m.d.comb += [
+            both.eq(a.tvalid & b.tvalid),
+            array.a.valid.eq(both),
+            array.b.valid.eq(1),
+            array.c.valid.eq(c.tvalid),
+            array.a.payload.eq(a.tdata),
+            array.b.payload.eq(b.tdata),
+            array.c.payload.eq(c.tdata),
+            computes.eq(both & array.a.ready & ~failed),
+            takes_c.eq(c.tvalid & array.c.ready & ~failed),
+            a.tready.eq(failed | array.a.ready & b.tvalid),
+            b.tready.eq(failed | array.a.ready & a.tvalid),
+            c.tready.eq(failed | array.c.ready),
+        ]
+        rows_of_c = Mux(command.load_c, command.rows, 0)
+        found_wrong = []
+        for name, port, lane_bytes, used, length, transfer in (
+            ("a", a, 1, rows, Mux(converts, 0, command.length), computes),
+            ("b", b, 1, cols, Mux(converts, 0, command.length), computes),
+            ("c", c, 4, cols, Mux(converts, command.length, rows_of_c), takes_c),
+        ):
+            check = PacketCheck()
+            m.submodules[f"{name}_packet"] = place(check, platform)
+            lanes = len(port.tkeep) // lane_bytes
+            kept = [
+                port.tkeep.word_select(lane, lane_bytes).all() | (lane >= used)
+                for lane in range(lanes)
+            ]
+            m.d.comb += [
+                check.length.eq(length),
+                check.start.eq(tile_starts),
+                check.transfer.eq(transfer),
+                check.last.eq(port.tlast),
+                check.complete.eq(Cat(*kept).all()),
+                getattr(registers, f"errors_{name}_packet_set").eq(check.wrong),
+            ]
+            found_wrong.append(check.wrong)
+        m.d.comb += wrong.eq(Cat(*found_wrong).any() | registers.stop_stop & busy)
+
+        # Stream out. What is offered stays so; `current` tells whether it belongs to the call.
+        out, result = self.m_axis_d, array.d.payload
+        free = Signal()
+        current = Signal()
+        packet_leaves = Signal()
+        m.d.comb += [
+            free.eq(~out.tvalid | out.tready),
+            array.d.ready.eq(free),
+            packet_leaves.eq(out.tvalid & out.tready & out.tlast & current),
+        ]
+        with m.If(free):
+            m.d.sync += out.tvalid.eq(array.d.valid & ~failed)
+            with m.If(array.d.valid):
+                m.d.sync += [
+                    out.tdata.eq(result.values),
+                    out.tkeep.eq(Cat(*(keep.replicate(4) for keep in result.keep))),
+                    out.tlast.eq(result.last),
+                    current.eq(1),
+                ]
+        with m.If(clear | wrong):
+            m.d.sync += current.eq(0)
+
+        # The array takes a command while the last row of the tile before may still wait here.
+        tiles_inside = Signal(2)
+        ends = Signal()
+        m.d.comb += ends.eq(packet_leaves & ~sequencer.active & (tiles_inside == 1))
+        m.d.comb += registers.status_done_set.eq(ends & ~wrong)
+        with m.If(clear | wrong):
+            m.d.sync += [busy.eq(0), tiles_inside.eq(0), failed.eq(wrong & ~clear)]
+        with m.Else():
+            m.d.sync += tiles_inside.eq(tiles_inside + tile_starts - packet_leaves)
+            with m.If(starts):
+                m.d.sync += busy.eq(1)
+            with m.Elif(ends):
+                m.d.sync += busy.eq(0)
+
+        self._lanes(m, registers, array)
+        m.d.comb += array.clear_flags.eq(1)
+        for name in ("invalid", "overflow", "underflow", "inexact"):
+            m.d.comb += getattr(registers, f"flags_{name}_set").eq(array.flags[name] & ~failed)
+
+        waits_for_operands = array.a.ready & ~both | array.c.ready & ~c.tvalid
+        steps = {
+            "cycles": busy,
+            "computing": computes,
+            "starved": busy & waits_for_operands,
+            "blocked": busy & out.tvalid & ~out.tready,
+            "macs": Mux(computes, rows * cols, 0),
+        }
+        for name in COUNTERS:
+            count = Signal(COUNTER_BITS, name=name)
+            with m.If(starts | clear):
+                m.d.sync += count.eq(0)
+            with m.Else():
+                m.d.sync += count.eq(count + steps[name])
+            m.d.comb += [
+                getattr(registers, f"{name}_low_count").eq(count[:32]),
+                getattr(registers, f"{name}_high_count").eq(count[32:]),
+            ]
+
+        errors = [
+            getattr(registers, name)
+            for name, _ in self.registers.signals()
+            if name.startswith("errors_")
+        ]
+        m.d.comb += self.irq.eq(
+            registers.status_done & registers.interrupts_done
+            | Cat(*errors).any() & registers.interrupts_error
+        )
+        return m
+
+    def _start(self, m, registers, sequencer):
+        """Start a call if its settings are sound; return whether one starts in this clock."""
+        sizes = {side: getattr(registers, f"size_{side}_size") for side in "mnk"}
+        converts = registers.mode_operation == Operation.CONVERT.value
+        bad = {side: (size == 0) | (size > MAX_LENGTH) for side, size in sizes.items()}
+        bad_last = Mux(converts, sizes["n"] > self.config.cols, bad["k"])
+        bad_size = bad["m"] | bad["n"] | bad_last
+        bad_mode = (registers.mode_target >= len(OUTPUT_FORMATS)) | (
+            registers.mode_rounding >= len(ROUNDINGS)
+        )
+        starts = Signal()
+        call = sequencer.call
+        m.d.comb += [
+            starts.eq(registers.start_start & ~bad_size & ~bad_mode),
+            registers.errors_size_set.eq(registers.start_start & bad_size),
+            registers.errors_mode_set.eq(registers.start_start & bad_mode),
+            sequencer.start.eq(starts),
+            call.operation.eq(registers.mode_operation),
+            call.load_c.eq(registers.mode_load_c),
+            call.a_format.eq(registers.mode_a_format),
+            call.b_format.eq(registers.mode_b_format),
+            call.mode.target.eq(registers.mode_target),
+            call.mode.rounding.eq(registers.mode_rounding),
+            call.mode.saturate.eq(registers.mode_saturate),
+            *(getattr(sequencer, side).eq(size) for side, size in sizes.items()),
+        ]
+        return starts
+
+    def _lanes(self, m, registers, array):
+        """Let software read and load the lanes of random bits."""
+        there = registers.lane_index < self.config.cols
+        low = Signal(32, name="lane_low")
+        state = Signal(64, name="lane_state")
+        with m.If(registers.lane_low_state_write):
+            m.d.sync += low.eq(registers.lane_low_state_written)
+        m.d.comb += [
+            array.lfsr_lane.eq(registers.lane_index),
+            array.lfsr_load.eq(registers.lane_high_state_write & there),
+            array.lfsr_load_state.eq(Cat(low, registers.lane_high_state_written)),
+            state.eq(Mux(there, array.lfsr_state, 0)),
+            registers.lane_low_state.eq(state[:32]),
+            registers.lane_high_state.eq(state[32:]),
+        ]

@@ -1,0 +1,84 @@
+"""The data sheet of a generated engine, and a template to instantiate it."""
+
+from hw.registers import RegisterMap
+from pysim import ArrayConfig
+from rtl_gen.register_texts import markdown
+
+_STREAMS = {
+    "s_axis_a": "columns of A: a code for each row of the array, row 0 in the lowest byte",
+    "s_axis_b": "rows of B: a code for each column of the array",
+    "s_axis_c": "rows of C, or numbers to convert: FP32 for each column",
+    "m_axis_d": "rows of the result: 32 bits for each column, the code in the low ones",
+}
+_OTHERS = {
+    "clk": "clock; everything happens at its rising edge",
+    "rst": "reset, synchronous, active high; every register has a value after it",
+    "irq": "interrupt, a level",
+}
+
+
+def datasheet(config: ArrayConfig, ports: list[dict], registers: RegisterMap) -> str:
+    """Return the data sheet as Markdown: geometry, ports, packets, throughput, registers."""
+    rows, cols = config.rows, config.cols
+    lines = [
+        f"# FP8 GEMM engine, {rows} x {cols}",
+        "",
+        f"An array of {rows} x {cols} processing elements, {rows * cols} multiply-accumulates a "
+        f"clock. {cols} lanes of random bits, {config.lfsr_width} bits wide, "
+        f"{config.random_bits} bits a draw.",
+        "",
+        "## Ports",
+        "",
+        "| port | direction | bits | carries |",
+        "|---|---|---|---|",
+    ]
+    for port in ports:
+        carries = _OTHERS.get(port["name"], "")
+        prefix = next((name for name in _STREAMS if port["name"].startswith(name)), None)
+        if prefix and port["name"].endswith("tdata"):
+            carries = _STREAMS[prefix]
+        elif prefix and port["name"].endswith("tkeep"):
+            carries = "which bytes count"
+        elif prefix and port["name"].endswith("tlast"):
+            carries = "last of a tile"
+        lines.append(f"| `{port['name']}` | {port['direction']} | {port['width']} | {carries} |")
+    lines += [
+        "",
+        "## Packets",
+        "",
+        f"A result of M x N is cut into tiles of {rows} x {cols}, row of tiles by row of tiles, "
+        "each from left to right; tiles at the lower and right edges are what is left. For each "
+        "tile there is a packet of K transfers on A and on B, of as many transfers as the tile has "
+        "rows on D, and on C likewise if it is loaded. A conversion is one packet of M transfers "
+        "on C, and one on D. Lanes that a tile does not use may carry anything; `tkeep` of the "
+        "others must be set. Numbers are in little-endian order.",
+        "",
+        "## Clocks",
+        "",
+        "Without stalls, from START until the last result is taken, a GEMM takes",
+        "",
+        f"    ceil(M / {rows}) * ceil(N / {cols}) * (1 + K + {rows + cols - 1} + L) "
+        f"+ M * ceil(N / {cols}) + s",
+        "",
+        f"clocks, where L is {rows} with C and 0 without, and s, for starting and ending, is at "
+        "most 5. A conversion takes M + 1 + s.",
+        "",
+        "## Registers",
+        "",
+        "Words of 32 bits, little-endian. A write that is refused, and an address without a "
+        "register, are answered by SLVERR, and change nothing.",
+        "",
+        markdown(registers),
+    ]
+    return "\n".join(lines)
+
+
+def template(top: str, ports: list[dict]) -> str:
+    """Return SystemVerilog that declares a signal for each port, and an instance."""
+    lines = []
+    for port in ports:
+        width = "" if port["width"] == 1 else f"[{port['width'] - 1}:0] "
+        lines.append(f"logic {width}{port['name']};")
+    connections = ",\n".join(f"    .{port['name']}({port['name']})" for port in ports)
+    lines += ["", f"{top} {top}_i (", connections, ");"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,111 @@
+"""The regression of the GEMM engine, and what it makes of faults."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+
+import rtl_gen
+from cosim.regression import axi
+from cosim.regression.agreement import disagreements
+from cosim.regression.axi_tests import GEMMS
+from cosim.regression.runner import run_regression
+from pysim import ArrayConfig
+
+CONFIG = ArrayConfig(2, 3, lfsr_width=16, random_bits=5)
+
+needs_icarus = pytest.mark.skipif(
+    shutil.which("iverilog") is None, reason="Icarus Verilog is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def design():
+    return rtl_gen.design(CONFIG, "engine")
+
+
+@needs_icarus
+def test_both_simulators_agree(design, tmp_path, monkeypatch):
+    monkeypatch.setenv(GEMMS, "8")
+    outcomes = [
+        run_regression(design, tmp_path / simulator, simulator=simulator, seed=3)
+        for simulator in ("verilator", "icarus")
+    ]
+    for outcome in outcomes:
+        assert outcome.failures == {}
+        assert list(outcome.tests) == axi.NAMES
+        assert outcome.traces.keys() == set(axi.NAMES)
+        assert all(trace["clocks"] > 100 for trace in outcome.traces.values())
+    assert disagreements(*outcomes) == []
+
+
+# What is planted: in which module, a place in it, what takes its place, and a test that must fail.
+FAULTS = {
+    "further rows of tiles are one column wide": (
+        "fp8_tile_sequencer_2x3",
+        r"\? n : cols_left;",
+        "? 24'h000001 : cols_left;",
+        "random_gemms_and_conversions",
+    ),
+    "tlast is not looked at": (
+        "fp8_packet_check",
+        r"= last != _\d+_;",
+        "= 1'h0;",
+        "wrong_packets",
+    ),
+    "a result does not wait for its taker": (
+        "fp8_gemm_engine",
+        r"= _\d+_ \| m_axis_d_tready;",
+        "= 1'h1;",
+        "random_gemms_and_conversions",
+    ),
+    "settings can be written while busy": (
+        "fp8_gemm_engine",
+        r"\.lock\([^)]*\)",
+        ".lock(1'h0)",
+        "registers_while_busy",
+    ),
+    "multiply-accumulates are those of a square": (
+        "fp8_gemm_engine",
+        r"\{ 7'h00, rows \} \* \{ 7'h00, cols \}",
+        "{ 7'h00, rows } * { 7'h00, rows }",
+        "gemms_without_stalls",
+    ),
+    "bytes that are not strobed are written": (
+        "fp8_engine_registers",
+        r"= strobes & _\d+_;",
+        "= 4'hf;",
+        "settings_keep_what_is_written",
+    ),
+}
+
+
+@needs_icarus
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_is_noticed(design, tmp_path, name):
+    module, place, text, test = FAULTS[name]
+    modules = dict(design.modules)
+    modules[module], count = re.subn(place, text, modules[module])
+    assert count == 1
+    faulty = replace(design, modules=modules)
+    outcome = run_regression(faulty, tmp_path, simulator="icarus", expression=f"^{test}$")
+    assert list(outcome.failures) == [test]
+
+
+@needs_icarus
+def test_command(fp8cosim, tmp_path):
+    """The command takes an engine; others say what they want instead."""
+    arguments = ("--rows", 1, "--cols", 2, "--top", "engine", "-o", "engine")
+    assert fp8cosim("generate", *arguments).returncode == 0
+    arguments = ("--rtl", "engine", "-k", "interrupts|lanes_of")
+    done = fp8cosim("regress", *arguments, "--simulator", "icarus", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["tests"] == {"lanes_of_random_bits": True, "interrupts": True}
+    assert not (tmp_path / "out/regress/coverage.html").exists()
+    for command in ("prove", "exhaust", "mutate"):
+        done = fp8cosim(command, "--rtl", "engine")
+        assert done.returncode == 2
+        assert "'engine' holds fp8_gemm_engine: this command takes fp8_mac_array" in done.stderr
