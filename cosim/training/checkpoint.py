@@ -77,7 +77,8 @@ def load(folder: Path) -> dict:
         *(OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError),
         pickle.UnpicklingError,
     ) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        from_the_system = isinstance(error, OSError) and error.filename is not None
+        reason = error.strerror if from_the_system else "it is damaged or cut short"
         raise InputError(f"checkpoint {str(path)!r} cannot be read: {reason}") from error
     if version != FORMAT_VERSION:
         raise InputError(f"checkpoint {str(path)!r} is of version {version}, not {FORMAT_VERSION}")

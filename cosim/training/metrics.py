@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cosim.files import replacing
+from pysim import InputError
 
 
 def score_name(metric: str) -> str:
@@ -63,11 +64,23 @@ class Metrics:
         self._rewrite()
 
     def cut(self, step: int) -> None:
-        """Read the file, and drop the lines after a step: a resumed run writes them again."""
-        text = self._path.read_text() if self._path.exists() else ""
-        # The last line may be half written, if the run was killed.
-        whole = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        self.lines = [line for line in map(json.loads, whole) if line["step"] <= step]
+        """Read the file, and drop the lines after a step: a resumed run writes them again.
+
+        Raises
+        ------
+        InputError
+            If a line up to that step is missing or damaged.
+        """
+        try:
+            text = self._path.read_text()
+            # The last line may be half written, if the run was killed.
+            whole = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+            self.lines = [line for line in map(json.loads, whole) if line["step"] <= step]
+            complete = [line["step"] for line in self.lines] == list(range(step + 1))
+        except (OSError, ValueError, KeyError, TypeError):
+            complete = False
+        if not complete:
+            raise InputError(f"{str(self._path)!r} does not tell of each step up to {step}")
         self._rewrite()
 
     def append(self, line: dict) -> None:

@@ -230,7 +230,7 @@ TASKS = {
             name="transformer",
             description="Transformer of 2 layers of 48 on generated sentences",
             build=_transformer,
-            steps=800,
+            steps=1600,
             batch=64,
             learning_rate=4e-3,
             **_TRANSLATION,

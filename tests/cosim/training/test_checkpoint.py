@@ -104,6 +104,20 @@ def test_cut_short(half, share, monkeypatch, capsys):
     assert contents(folder) == before
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [lambda text: "", lambda text: text[: len(text) // 3], lambda text: "x" + text],
+    ids=["empty", "cut short", "no JSON"],
+)
+def test_metrics_do_not_fit(half, damage):
+    settings, folder = half
+    (folder / "metrics.jsonl").write_text(damage((folder / "metrics.jsonl").read_text()))
+    before = contents(folder)
+    with pytest.raises(InputError, match=f"does not tell of each step up to {HALF}"):
+        train(settings, folder, resume=True)
+    assert contents(folder) == before
+
+
 def test_of_another_run(half, tmp_path):
     settings, folder = half
     mine = (folder / "checkpoint.pt").read_bytes()

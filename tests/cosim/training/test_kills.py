@@ -10,35 +10,37 @@ import time
 from pathlib import Path
 
 KILLS = int(os.environ.get("FP8COSIM_KILLS", "3"))
+EVERY = 60
+"""Steps between checkpoints."""
 
 
 def test_kills(tmp_path):
     draw = random.Random(0)
-    options = ["--model", "mlp", "--steps", "1500", "--recipe", "mellempudi2019-enhanced"]
+    options = ["--model", "mlp", "--steps", str(10 * EVERY), "--recipe", "mellempudi2019-enhanced"]
     command = [str(Path(sys.executable).with_name("fp8cosim")), "train"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
+    metrics = killed / "metrics.jsonl"
 
     def run(*arguments):
         return subprocess.Popen([*command, *arguments], stdout=subprocess.DEVNULL, cwd=tmp_path)
 
     assert run(*options, "-o", str(whole)).wait() == 0
-    kills = 0
-    while kills < KILLS and not (killed / "result.json").exists():
+    for _ in range(KILLS):
         begun = (killed / "checkpoint.pt").exists()
-        arguments = ["--resume", str(killed)] if begun else [*options, "-o", str(killed)]
-        process = run(*arguments)
-        while not (killed / "checkpoint.pt").exists():
-            time.sleep(0.01)
-        if begun:
-            # PyTorch is there after two seconds or so; then a checkpoint follows every moment.
-            time.sleep(draw.uniform(1.8, 3.0))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.wait()
-    if not (killed / "result.json").exists():
-        assert run("--resume", str(killed)).wait() == 0
-    assert kills > 0
+        before = metrics.stat().st_mtime_ns if metrics.exists() else 0
+        process = run(*(["--resume", str(killed)] if begun else [*options, "-o", str(killed)]))
+        # The file is written anew once the run has gone back to its checkpoint.
+        while not metrics.exists() or metrics.stat().st_mtime_ns == before:
+            assert process.poll() is None
+            time.sleep(0.001)
+        # One time in three it has come to the next checkpoint.
+        steps = len(metrics.read_text().splitlines()) + draw.randrange(EVERY * 3 // 2)
+        while len(metrics.read_text().splitlines()) < steps:
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert run("--resume", str(killed)).wait() == 0
     results = [json.loads((folder / "result.json").read_text()) for folder in (whole, killed)]
     for key in ("weights_sha256", "random_state", "accuracy", "cycles", "statistics", "skipped"):
         assert results[0][key] == results[1][key], key
