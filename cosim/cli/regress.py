@@ -9,7 +9,7 @@ import typer
 
 import rtl_gen
 from cosim.cli.app import Json, app, console, finish
-from cosim.cli.options import ARRAY, ENGINE, Cols, ConfigFile, Rows, design_of
+from cosim.cli.options import ARRAY, ENGINE, Cols, ConfigFile, Rows, array_config, design_of
 from cosim.cli.progress import parts_bar
 from cosim.errors import CheckFailedError
 
@@ -41,9 +41,15 @@ def regress(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for results, logs, and waves.")
     ] = Path("out/regress"),
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print what must be covered, and why; run nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run the cocotb tests on the Verilog, against the golden engine, bit for bit."""
+    if plan:
+        print_plan(config, rows, cols, as_json)
+        return
     from cosim.regression.agreement import disagreements
     from cosim.regression.diagnosis import diagnose
     from cosim.regression.runner import SIMULATORS, Outcome, run_regression
@@ -103,18 +109,17 @@ def regress(
         "coverage": outcome.coverage,
         "missed": missed,
         "disagreements": different,
-        "clocks": {name: trace["clocks"] for name, trace in outcome.traces.items()},
+        "clocks": outcome.clocks,
         "folder": str(output),
         "waves": str(outcome.waves) if outcome.waves else None,
     }
     lines = [f"{'passed' if good else 'FAILED'}  {name}" for name, good in outcome.tests.items()]
     lines += [f"{name}: {complaint}" for name, complaint in outcome.failures.items()]
     lines += [str(suspect) for suspect in suspects]
-    clocks = sum(trace["clocks"] for trace in outcome.traces.values())
     lines.append(
         f"{sum(outcome.tests.values())} of {len(outcome.tests)} tests passed under {name}, "
-        f"{clocks:,} clocks, {reached} of {goals} situations covered, {seconds:.0f} s; "
-        f"written to {outcome.folder}"
+        f"{sum(outcome.clocks.values()):,} clocks, {reached} of {goals} situations covered, "
+        f"{seconds:.0f} s; written to {outcome.folder}"
     )
     if len(outcomes) == 2 and not different:
         lines.append(
@@ -135,3 +140,11 @@ def regress(
         raise CheckFailedError(f"{' and '.join(outcomes)} disagree: {'; '.join(different)}")
     if missed:
         raise CheckFailedError(f"not covered: {', '.join(missed)}")
+
+
+def print_plan(file: Path | None, rows: int | None, cols: int | None, as_json: bool) -> None:
+    """Print the coverage plan of an array as Markdown, or its bins as JSON."""
+    from cosim.regression.plan import goals, plan_as_markdown
+
+    config = array_config(file, rows, cols)
+    finish({"config": config.to_dict(), "goals": goals(config)}, plan_as_markdown(config), as_json)

@@ -20,11 +20,13 @@ def disagreements(first: Outcome, second: Outcome) -> list[str]:
         if second.tests.get(name, passed) != passed
     ]
     for name, trace in first.traces.items():
-        other = second.traces.get(name)
-        if other is not None and trace["clocks"] != other["clocks"]:
-            found.append(f"{name} took {trace['clocks']} clocks and {other['clocks']}")
-        elif other is not None and trace != other:
-            found.append(f"ports did something else in {name}")
+        other = second.traces.get(name, trace)
+        pairs = enumerate(zip(trace, other, strict=False), start=1)
+        parted = next((clock for clock, (x, y) in pairs if x != y), None)
+        if parted is not None:
+            found.append(f"ports did something else in {name}, from clock {parted} on")
+        elif len(trace) != len(other):
+            found.append(f"{name} took {len(trace)} clocks and {len(other)}")
     found += [
         f"{question}: {answer} was counted {count} and {second.coverage[question][answer]} times"
         for question, bins in first.coverage.items()

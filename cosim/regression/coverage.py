@@ -1,7 +1,6 @@
 """Functional coverage: which situations the regression has put the array in.
 
-The plan, with the reason for each question, is ``docs/coverage.md``. A question is crossed with a
-context, such as the pair of operand formats; a bin is named ``context: answer``.
+What must be reached, and why, is in `cosim.regression.plan`.
 """
 
 import json
@@ -13,94 +12,23 @@ import numpy as np
 
 from cosim.calls import Call, Outcome
 from cosim.files import replacing
-from cosim.regression.conversions import ROUNDED, SOURCES, Conversion
-from cosim.regression.steps import ALIGNMENTS, CANCELLATIONS, SUMS, Step, steps
+from cosim.regression.conversions import Conversion
+from cosim.regression.plan import (
+    DRAWS,
+    INVALID,
+    PRODUCTS,
+    ZEROS,
+    describe_setting,
+    goals,
+)
+from cosim.regression.steps import Step, steps
 from pysim import ArrayConfig, FloatFormat, Rounding, decode, get_format
 from pysim.engine import GemmRequest
 from pysim.flags import BITS
-from pysim.formats import BF16, FP32, OPERAND_FORMATS, OUTPUT_FORMATS
+from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
 from pysim.lfsr import Lfsr
 
-CLASSES = ("zero", "subnormal", "normal", "infinite", "nan")
-PRODUCTS = ("zero", "normal", "infinite", "nan")
-KINDS = ("gemm", "quantize")
-NARROW = tuple(fmt for fmt in OUTPUT_FORMATS if fmt is not FP32)
-ZEROS = ("+0 + +0", "+0 + -0", "-0 + +0", "-0 + -0")
-SIGNS = ("add", "subtract")
-INVALID = ("infinity times zero", "infinity less infinity")
-SHAPES = ("one tile", "several tiles", "partial tile", "K of 0", "K of 1", "long K")
-STALLS = ("commands", "a", "b", "c in gemm", "c in quantize", "d in gemm", "d in quantize")
-PHASES = ("idle", "load", "compute", "flush", "drain", "convert")
-DRAWS = ("f + R = 2^r - 1", "f + R = 2^r", "R = 0", "R = 2^r - 1, number stays")
-
 _Bin = tuple[str, str]
-
-
-def goals(config: ArrayConfig) -> dict[str, list[str]]:
-    """Return every bin that the whole regression must reach on an array, by question."""
-    pairs = [(a, b) for a, b in product(OPERAND_FORMATS, repeat=2)]
-    names = [f"{a} x {b}" for a, b in pairs]
-    conversions = [
-        _describe(fmt, rounding.value, saturate)
-        for fmt, rounding, saturate in product(NARROW, Rounding, (False, True))
-    ]
-    modes = [f"{fmt} {rounding.value}" for fmt, rounding in product(NARROW, Rounding)]
-    # Without draws of zero, some sums with a draw cannot be.
-    draws = [name for name in DRAWS if name != "R = 0" or config.random_bits < config.lfsr_width]
-    return {
-        "gemm": _crossed(names, ["fp32", *conversions]),
-        "conversion alone": conversions,
-        "product": [
-            f"{a} x {b}: {left} x {right}"
-            for a, b in pairs
-            for left, right in product(_classes_of(a), _classes_of(b))
-        ],
-        "sum": [
-            f"{a} x {b}: {start} + {addend}"
-            for a, b in pairs
-            for start, addend in product(CLASSES, PRODUCTS)
-            if addend != "infinite" or _has_infinity(a, b)
-        ],
-        "sum of zeros": _crossed(names, ZEROS),
-        "invalid step": [
-            f"{a} x {b}: {how}" for a, b in pairs if _has_infinity(a, b) for how in INVALID
-        ],
-        "alignment": _crossed(names, [f"{sign} {d}" for sign, d in product(SIGNS, ALIGNMENTS)]),
-        "cancellation": _crossed(names, CANCELLATIONS),
-        "rounding of a sum": _crossed(names, [f"{s} {how}" for s, how in product(SIGNS, SUMS)]),
-        "number to convert": _crossed(modes, SOURCES),
-        "rounding of a number": [
-            f"{mode}: {region} {how}"
-            for mode in modes
-            for region, how in product(("subnormal", "normal"), ROUNDED)
-            if how != "carry out" or not mode.endswith(Rounding.TOWARD_ZERO.value)
-        ],
-        "out of range": [
-            f"{how}: {what}"
-            for how in conversions
-            for what in ("infinity", "too large", "too large once rounded")
-            if _can_be(how, what)
-        ],
-        "draw": _crossed(map(str, NARROW), draws),
-        "result": [f"{fmt}: {name}" for fmt in OUTPUT_FORMATS for name in _classes_of(fmt)],
-        "flag": [
-            f"{kind}: {flag}"
-            for kind, flag in product(KINDS, BITS)
-            if kind == "gemm" or flag != "invalid"
-        ],
-        "shape": list(SHAPES),
-        "stalled stream": list(STALLS),
-        "reset during": [
-            f"{how}: {phase}"
-            for how, phase in product(("flowing", "stalled"), PHASES)
-            if how == "flowing" or phase not in ("idle", "flush")
-        ],
-        "next call": _changes(KINDS),
-        "next pair of formats": _changes(names),
-        "next target": _changes(map(str, OUTPUT_FORMATS)),
-        "next rounding": _changes(rounding.value for rounding in Rounding),
-        "queued behind": _changes(KINDS),
-    }
 
 
 class Coverage:
@@ -128,13 +56,13 @@ class Coverage:
         rounding = Rounding.named(arguments["rounding"])
         if call.kind == "gemm":
             target = get_format(arguments["out_format"], OUTPUT_FORMATS)
-            how = _describe(target, rounding.value, arguments["saturate"])
+            how = describe_setting(target, rounding.value, arguments["saturate"])
             self.hit("gemm", f"{_pair(call)}: {how}")
             self._shape(call)
             converted = self._steps(call)
         else:
             target = get_format(arguments["fmt"], OUTPUT_FORMATS)
-            how = _describe(target, rounding.value, arguments["saturate"])
+            how = describe_setting(target, rounding.value, arguments["saturate"])
             self.hit("conversion alone", how)
             converted = call.operands["x"].reshape(-1)
         codes = outcome.values.reshape(converted.shape)
@@ -286,39 +214,8 @@ class Coverage:
         self.hit("shape", "long K", k >= 32)
 
 
-def _crossed(contexts, answers) -> list[str]:
-    return [f"{context}: {answer}" for context, answer in product(contexts, answers)]
-
-
-def _changes(names) -> list[str]:
-    names = list(names)
-    return _crossed(names, names)
-
-
-def _describe(fmt: FloatFormat, rounding: str, saturate: bool) -> str:
-    if fmt is FP32:
-        return "fp32"
-    return f"{fmt} {rounding}{' saturating' * saturate}"
-
-
 def _pair(call: Call) -> str:
     return f"{call.arguments['a_format']} x {call.arguments['b_format']}"
-
-
-def _can_be(how: str, what: str) -> bool:
-    """Whether a conversion meets what is out of range in this way; see `Conversion`."""
-    if Rounding.TOWARD_ZERO.value in how:
-        return what != "too large once rounded"
-    # Beyond BF16's largest number FP32 ends before another one comes.
-    return what != "too large" or not how.startswith(str(BF16))
-
-
-def _has_infinity(*formats: FloatFormat) -> bool:
-    return any(fmt.infinity_code is not None for fmt in formats)
-
-
-def _classes_of(fmt: FloatFormat) -> list[str]:
-    return [name for name in CLASSES if name != "infinite" or _has_infinity(fmt)]
 
 
 def _classes(values: np.ndarray, fmt: FloatFormat) -> dict[str, np.ndarray]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from cosim.files import replacing
+from cosim.regression import testbench
+from cosim.regression.plan import QUESTIONS, split
 from pysim import ArrayConfig
 
 
@@ -17,6 +19,7 @@ def write_report(
     tests: dict[str, bool],
     coverage: dict[str, dict[str, int]],
     missed: list[str],
+    clocks: dict[str, int],
 ) -> None:
     """Write coverage and tests as HTML.
 
@@ -33,6 +36,8 @@ def write_report(
         Counts by question and bin.
     missed : list of str
         Bins that no test reached.
+    clocks : dict of str to int
+        That each test took.
     """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -43,7 +48,7 @@ def write_report(
         config=config,
         simulator=simulator,
         seed=seed,
-        tests=tests,
+        tests=[(name, passed, clocks.get(name, 0), _about(name)) for name, passed in tests.items()],
         tables=[_table(question, bins) for question, bins in coverage.items()],
         missed=missed,
         reached=sum(1 for n in counts if n),
@@ -53,23 +58,40 @@ def write_report(
         file.write(page.encode())
 
 
+def _about(test: str) -> str:
+    function = testbench.FUNCTIONS.get(test)
+    return (function.__doc__ or "").splitlines()[0] if function else ""
+
+
 def _table(question: str, bins: dict[str, int]) -> dict:
-    """Lay a question out: answers down, contexts across; None where there is no such bin."""
-    contexts: dict[str, None] = {}
-    answers: dict[str, dict[str, int]] = {}
-    for name, count in bins.items():
-        context, colon, answer = name.partition(": ")
-        if not colon:
-            context, answer = "", name
-        contexts[context] = None
-        answers.setdefault(answer, {})[context] = count
+    """Lay a question out as rows of cells: name, count, and shade; None where there is no bin.
+
+    The longer of contexts and answers go down.
+    """
+    contexts, answers = split(bins)
+    down, across = contexts, answers
+    across_first = len(contexts) <= len(answers)
+    if across_first:
+        down, across = answers, contexts
+    rows = []
+    for left in down:
+        cells = []
+        for top in across:
+            context, answer = (top, left) if across_first else (left, top)
+            name = f"{context}: {answer}" if context else answer
+            cells.append((name, bins[name], _shade(bins[name])) if name in bins else None)
+        rows.append((left, cells))
     return {
         "question": question,
+        "anchor": question.replace(" ", "-"),
+        "about": QUESTIONS[question].about if question in QUESTIONS else "",
         "reached": sum(1 for n in bins.values() if n),
         "goals": len(bins),
-        "contexts": list(contexts),
-        "rows": [
-            (answer, [counts.get(context) for context in contexts])
-            for answer, counts in answers.items()
-        ],
+        "across": across,
+        "rows": rows,
     }
+
+
+def _shade(count: int) -> int:
+    """How many digits a count has, up to 5."""
+    return min(len(str(count)), 5) if count else 0

@@ -99,13 +99,13 @@ def bench_test(function: Callable[["TB"], Awaitable[None]]):
     return cocotb.test()(test)
 
 
-def save_trace(setup: Setup, test: str, clocks: int, digest: int) -> None:
-    """Add clocks and a digest of what the ports did in a test to the file of the run."""
+def save_trace(setup: Setup, test: str, trace: list[int]) -> None:
+    """Add digests of what the ports did in a test, up to each clock, to the file of the run."""
     path = Path(setup.traces)
     traces = json.loads(path.read_text()) if path.exists() else {}
-    traces[test] = {"clocks": clocks, "digest": f"{digest:08x}"}
+    traces[test] = trace
     with replacing(path) as file:
-        file.write(json.dumps(traces, indent=2).encode())
+        file.write(json.dumps(traces).encode())
 
 
 class TB:
@@ -136,7 +136,8 @@ class TB:
         }
         self.results = Sink(dut, "d")
         self.clocks = 0
-        self._trace = 0
+        self._digest = 0
+        self._trace: list[int] = []
         self._first_command: int | None = None
         self._last_result = 0
 
@@ -317,11 +318,11 @@ class TB:
         self.coverage.save(path)
 
     def save_trace(self) -> None:
-        """Add clocks and a digest of what the ports did to the file of the run.
+        """Add digests of what the ports did, up to each clock, to the file of the run.
 
         Two simulators that agree have the same in it; see `_note`.
         """
-        save_trace(self.setup, self.name, self.clocks, self._trace)
+        save_trace(self.setup, self.name, self._trace)
 
     def _note(self) -> None:
         """Digest the handshakes, flags, and results of a clock, and count what stalls.
@@ -338,7 +339,7 @@ class TB:
                 bits[cols + 1 + 32 * i : cols + 33 + 32 * i] for i in range(cols) if keep[i] == "1"
             )
             seen += [bits[: cols + 1], *values]
-        self._trace = zlib.crc32("".join(seen).encode(), self._trace)
+        self._digest = zlib.crc32("".join(seen).encode(), self._digest)
         for name in ("commands", "a", "b"):
             self.coverage.hit("stalled stream", name, self.sources[name].starved)
         self.coverage.hit("stalled stream", f"c in {self.kind}", self.sources["c"].starved)
@@ -352,15 +353,15 @@ class TB:
                 stream.drive()
             await ReadOnly()
             self.clocks += 1
-            if self.dut.rst.value:
-                continue
-            for stream in streams:
-                if stream.sample():
-                    if stream.name == "commands" and self._first_command is None:
-                        self._first_command = self.clocks
-                    if stream.name == "d":
-                        self._last_result = self.clocks
-            self._note()
+            if not self.dut.rst.value:
+                for stream in streams:
+                    if stream.sample():
+                        if stream.name == "commands" and self._first_command is None:
+                            self._first_command = self.clocks
+                        if stream.name == "d":
+                            self._last_result = self.clocks
+                self._note()
+            self._trace.append(self._digest)
 
     def _send_gemm(self, call: Call) -> "Expected":
         config, arguments = self.config, call.arguments

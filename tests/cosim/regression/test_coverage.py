@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cosim.calls import Call
-from cosim.regression.coverage import Coverage, goals
+from cosim.regression.coverage import Coverage
+from cosim.regression.plan import goals
 from cosim.regression.report import write_report
 from pysim import ArrayConfig, GoldenEngine
 

@@ -217,19 +217,17 @@ def test_both_simulators_agree(fp8cosim, tmp_path):
 
 
 def test_disagreements_are_told():
-    first = Outcome(
-        {"x": True}, {}, {"flag": {"a": 3}}, [], Path(), None, {"x": {"clocks": 5, "digest": "1"}}
-    )
+    first = Outcome({"x": True}, {}, {"flag": {"a": 3}}, [], Path(), None, {"x": [4, 5, 6]})
     assert disagreements(first, first) == []
-    trace = {"x": {"clocks": 5, "digest": "2"}}
-    other = replace(first, tests={"x": False}, coverage={"flag": {"a": 4}}, traces=trace)
+    parted = {"x": [4, 7, 8]}
+    other = replace(first, tests={"x": False}, coverage={"flag": {"a": 4}}, traces=parted)
     assert disagreements(first, other) == [
         "x passed under one and not the other",
-        "ports did something else in x",
+        "ports did something else in x, from clock 2 on",
         "flag: a was counted 3 and 4 times",
     ]
-    longer = replace(first, traces={"x": {"clocks": 6, "digest": "1"}})
-    assert disagreements(first, longer) == ["x took 5 clocks and 6"]
+    longer = replace(first, traces={"x": [4, 5, 6, 6]})
+    assert disagreements(first, longer) == ["x took 3 clocks and 4"]
 
 
 @needs_icarus
