@@ -29,15 +29,14 @@ def exhaust(
     config: ConfigFile = None,
     short: Annotated[bool, typer.Option("--short", help="A sample, in seconds.")] = False,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder for the plot and replay files.")
+        Path, typer.Option("-o", "--output", help="Folder for plots and replay files.")
     ] = Path("out/exhaust"),
     as_json: Json = False,
 ) -> None:
     """Try each unit of the Verilog on all its inputs, or on all that are at a boundary."""
     from cosim.files import make_folder, replacing
     from cosim.units.campaign import select
-    from cosim.units.plots import plot_correlations
-    from cosim.units.randomness import Correlations
+    from cosim.units.plots import PLOTS
 
     chosen = select(checks or [])
     design = design_of(rtl, config, rows, cols)
@@ -52,9 +51,10 @@ def exhaust(
 
             start = time.monotonic()
             result = check.run(design, show, short=short)
-            if isinstance(result.detail, Correlations):
-                with replacing(output / "correlations.png") as file:
-                    file.write(plot_correlations(result.detail))
+            if result.detail is not None:
+                name, plot = PLOTS[type(result.detail)]
+                with replacing(output / name) as file:
+                    file.write(plot(result.detail))
             seconds = time.monotonic() - start
             row = {
                 "check": check.name,
@@ -90,7 +90,7 @@ def exhaust(
         as_json,
     )
     if faults:
-        console.print(f"replay files and the plot are in {output}")
+        console.print(f"replay files and plots are in {output}")
         raise CheckFailedError(f"{len(faults)} of {len(chosen)} checks failed: {'; '.join(faults)}")
 
 

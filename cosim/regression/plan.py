@@ -66,7 +66,7 @@ QUESTIONS = {
         _PAIR, "Signs of an accumulator and a product that are both zero: only -0 and -0 make -0."
     ),
     "invalid step": Question(
-        _PAIR, "What makes a NaN of numbers that are none, and raises `invalid`."
+        _PAIR, "What makes a NaN of numbers that are none, and raises the flag invalid."
     ),
     "alignment": Question(
         _PAIR,
@@ -81,9 +81,9 @@ QUESTIONS = {
     ),
     "rounding of a sum": Question(
         _PAIR,
-        "Where the exact sum lies between two FP32 numbers. *Sticky bit alone*: above one by less "
-        "than an eighth of their distance, so that no other bit tells it from exact. *Just*: "
-        "within 2^-6 of their distance. *Carry out*: rounding up makes a power of two.",
+        'Where the exact sum lies between two FP32 numbers. "Sticky bit alone" is above one by '
+        'less than an eighth of their distance, so that no other bit tells it from exact; "just" '
+        'is within 2^-6 of their distance; "carry out": rounding up makes a power of two.',
     ),
     "number to convert": Question(
         _MODE, "Class of the number before it is converted, signs of zeros and infinities apart."
@@ -91,14 +91,14 @@ QUESTIONS = {
     "rounding of a number": Question(
         _MODE,
         "Where a number lies between two neighbours of the target, among its subnormals and above. "
-        "*Just*: within 2^-13 of their distance, one unit in the last place of FP32 beside an FP16 "
-        "number. *Carry out*: rounding up makes a power of two; toward zero that cannot be.",
+        '"Just" is within 2^-13 of their distance, a unit in the last place of FP32 beside an '
+        'FP16 number; "carry out": rounding up makes a power of two, which none toward zero does.',
     ),
     "out of range": Question(
         _SETTING,
-        "Numbers beyond the largest. *Too large once rounded*: below the number that would come "
-        "next, so that rounding decides; toward zero never asks. Above BF16's largest FP32 ends "
-        "before that number, so there nothing else is too large.",
+        'Numbers beyond the largest. "Too large once rounded" is below the number that would '
+        "come next, so that rounding decides; toward zero never asks. Above BF16's largest FP32 "
+        "ends before that number, so there nothing else is too large.",
     ),
     "draw": Question(
         "target",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+import cosim.regression.tests  # noqa: F401  (fills the list of tests)
 from cosim.files import replacing
 from cosim.regression import testbench
 from cosim.regression.plan import QUESTIONS, split

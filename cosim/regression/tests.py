@@ -179,7 +179,7 @@ async def boundaries_of_addition(bench: TB) -> None:
         a = rng.choice(_moderate_codes(a_format), size=(rows, 1))
         b = rng.choice(_moderate_codes(b_format), size=(1, 1))
         products = decode(a, a_format) * decode(b, b_format)
-        near = accumulators_near(products.reshape(-1), 1 << 16)
+        near = accumulators_near(products.reshape(-1))
         # The rows share the accumulators out, each around its own product.
         width = -(-near.shape[1] // rows)
         starts = np.stack([np.resize(near[i, i::rows], width) for i in range(rows)])

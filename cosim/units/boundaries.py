@@ -4,32 +4,36 @@ import numpy as np
 
 from cosim.units import specification
 
+FURTHEST = 27
+"""Exponents of accumulators are up to so far from that of a product."""
 
-def accumulators_near(products: np.ndarray, count: int) -> np.ndarray:
+
+def accumulators_near(products: np.ndarray, count: int | None = None) -> np.ndarray:
     """FP32 accumulators at the boundaries of sums with each product.
 
     Around a finite product that is not zero: each distance in exponent from -27 to 27, with
     significands at both ends of their range and in its middle, both signs; the product itself with
     the other sign, its neighbours, and numbers a power of two of last places away; then zeros,
     subnormals, the ends of the normals, infinities, and NaNs; then powers of two all over the
-    range, with their neighbours.
+    range, with their neighbours. A product that is zero or not finite is taken for one at an end of
+    what such distances leave, so that there are as many around it.
 
     Parameters
     ----------
     products : numpy.ndarray of float32, shape [P]
-    count : int
+    count : int, optional
         Accumulators for each product, at least 16: those around the product with the other sign,
-        and as many of the rest as fit, taken evenly.
+        and as many of the rest as fit, taken evenly; by default all, over 1,000 of them different.
 
     Returns
     -------
-    numpy.ndarray of float32, shape [P, count or the length of the list]
+    numpy.ndarray of float32, shape [P, count]
     """
     bits = products.view(np.uint32).astype(np.int64)[:, None]
-    sign, field = bits & 1 << 31, np.clip(bits >> 23 & 255, 1, 254)
-    distances = np.arange(-27, 28)
+    sign, field = bits & 1 << 31, np.clip(bits >> 23 & 255, FURTHEST, 254 - FURTHEST)
+    distances = np.arange(-FURTHEST, FURTHEST + 1)
     fractions = np.array([0, 1, 0x200000, 0x3FFFFF, 0x400000, 0x400001, 0x7FFFFE, 0x7FFFFF])
-    fields = np.clip(field + distances, 0, 254)
+    fields = field + distances
     shifted = (fields[:, :, None] << 23 | fractions).reshape(len(products), -1)
     opposite = (sign ^ 1 << 31) | np.clip((bits & 0x7FFFFFFF) + np.arange(-4, 5), 0, 0x7F7FFFFF)
     special = [0, 1, 2, 0x7FFFFE, 0x7FFFFF, 0x800000, 0x800001, 0x7F7FFFFE, 0x7F7FFFFF]
@@ -45,8 +49,8 @@ def accumulators_near(products: np.ndarray, count: int) -> np.ndarray:
         (bits & 0x7FFFFFFF) + np.concatenate([-away, away]), 0, 0x7F7FFFFF
     )
     others = np.concatenate([both[1], away, both[0]], axis=1)
-    left = count - opposite.shape[1]
-    if left < others.shape[1]:
+    if count is not None:
+        left = min(count - opposite.shape[1], others.shape[1])
         others = others[:, np.linspace(0, others.shape[1] - 1, left).astype(np.int64)]
     starts = np.concatenate([opposite, others], axis=1)
     return starts.astype(np.uint32).view(np.float32)

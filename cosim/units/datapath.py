@@ -79,12 +79,12 @@ def check_multiplier(design: Design, progress: Progress = lambda done, total: No
 
 
 def check_adder(
-    design: Design, accumulators: int = 64, progress: Progress = lambda done, total: None
+    design: Design, accumulators: int | None = None, progress: Progress = lambda done, total: None
 ) -> Result:
     """Add each product there is to accumulators around it, and to special ones."""
     x, y, source = _distinct_products()
     products = pack(Product, _products(x, y)[0])
-    chunks = np.array_split(np.arange(len(x)), max(1, len(x) * accumulators >> 17))
+    chunks = np.array_split(np.arange(len(x)), len(x) >> 7)
 
     def check(unit: Unit, chosen: np.ndarray) -> Part:
         with np.errstate(invalid="ignore", over="ignore"):
@@ -111,7 +111,7 @@ def check_adder(
 
 
 def check_steps(
-    design: Design, accumulators: int = 1024, progress: Progress = lambda done, total: None
+    design: Design, accumulators: int | None = None, progress: Progress = lambda done, total: None
 ) -> Result:
     """Every pair of codes of each pair of formats, added to accumulators around their product.
 

@@ -1,5 +1,6 @@
 """How often stochastic rounding rounds up: every draw counted, for every discarded fraction."""
 
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
@@ -17,7 +18,26 @@ from rtl_gen.emitter import Emitter
 MOST_BITS = 12
 """Draws of up to so many bits are counted for every fraction that they can tell apart."""
 
+SHOWN_BITS, SHOWN_FORMAT = 5, "e5m2"
+"""Of draws of so many bits, to this format, each decision is kept for a picture."""
+
 _CHUNK = 1 << 18
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """What was counted.
+
+    Attributes
+    ----------
+    by_bits : dict of int to list of array, shape [2, numbers]
+        For each r: discarded fractions, and the share of all draws that rounded each of them up.
+    decisions : dict of int to array of bool, shape [2**SHOWN_BITS]
+        For each fraction in units of 2**-SHOWN_BITS, whether each draw rounded it up.
+    """
+
+    by_bits: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    decisions: dict[int, np.ndarray] = field(default_factory=dict)
 
 
 def check_probability(
@@ -30,17 +50,23 @@ def check_probability(
     The design's own converter is tried with its own r, for 16 fractions if r is beyond `MOST_BITS`;
     for the other sizes converters are generated. Each fraction comes alone and with half of its
     last place beyond, which must not count; above a normal and above a subnormal number.
+
+    Returns
+    -------
+    Result
+        With `Probabilities` as its detail.
     """
     own = design.config.random_bits
     designs = {**_converters(tuple(bits for bits in sizes if bits != own)), own: design}
+    found = Probabilities()
     cases = 0
     for done, (bits, source) in enumerate(designs.items()):
-        tried, wrong = _count(source, bits)
+        tried, wrong = _count(source, bits, found)
         cases += tried
         progress(done + 1, len(designs))
         if wrong is not None:
-            return Result("probability", cases, wrong)
-    return Result("probability", cases, None)
+            return Result("probability", cases, wrong, found)
+    return Result("probability", cases, None, found)
 
 
 def _converters(sizes: tuple[int, ...]) -> dict[int, Design]:
@@ -53,8 +79,9 @@ def _converters(sizes: tuple[int, ...]) -> dict[int, Design]:
     return {bits: Design(ArrayConfig(1, 1, random_bits=bits), modules, {}) for bits in sizes}
 
 
-def _count(design: Design, bits: int) -> Part:
+def _count(design: Design, bits: int, counted: Probabilities) -> Part:
     scale = 1 << bits
+    shares = counted.by_bits.setdefault(bits, [])
     fractions = np.arange(scale)
     if bits > MOST_BITS:
         fractions = np.unique(np.linspace(0, scale - 1, 16).astype(np.int64))
@@ -80,6 +107,9 @@ def _count(design: Design, bits: int) -> Part:
         got = unit.run(value=repeated.view(np.uint32), draw=draws, mode=mode_code(*mode))["code"]
         up = (got.astype(np.int64) - code).reshape(-1, scale)
         found = np.count_nonzero(up == 1, axis=1)
+        shares.append(np.stack([(counts + beyond) / scale, found / scale]))
+        if (bits, fmt, place, beyond) == (SHOWN_BITS, SHOWN_FORMAT, "normal", 0):
+            counted.decisions.update(zip(counts.tolist(), up == 1, strict=True))
         if (i := first((found != counts) | ~np.isin(up, (0, 1)).all(axis=1))) is None:
             return got.size, None
         sentence = (

@@ -36,8 +36,11 @@ class Correlations:
     tests : int
     by_lag : float, shape [lanes, LAGS]
         Of a lane's draws with its draws 1 to LAGS later.
-    by_bit : float, shape [lanes, BIT_LAGS, bits, bits]
-        Of each bit of a draw with each bit of the draw some lags later.
+    balance : float, shape [lanes, bits]
+        Ones less zeros of each bit, likewise.
+    by_bit : float, shape [lanes, BIT_LAGS + 1, bits, bits]
+        Of each bit of a draw with each bit of the draw 0 to BIT_LAGS later; zero for a bit with
+        itself.
     between : float, shape [lanes, lanes, 2 * LANE_LAGS + 1]
         Of the draws of two lanes, the second -LANE_LAGS to LANE_LAGS later; zero on the diagonal.
     between_bits : float, shape [lanes, lanes, bits, bits]
@@ -47,6 +50,7 @@ class Correlations:
     draws: int
     threshold: float
     tests: int
+    balance: np.ndarray
     by_lag: np.ndarray
     by_bit: np.ndarray
     between: np.ndarray
@@ -56,14 +60,15 @@ class Correlations:
         """Return the largest of all, without its sign, and say what it belongs to."""
         found = []
         for values, say in (
-            (self.by_lag, "draws of lane {} and those {} later"),
-            (self.by_bit, "of lane {}, {} draws apart, bits {} and {}"),
-            (self.between, "draws of lanes {} and {}, shifted by {}"),
-            (self.between_bits, "of lanes {} and {}, bits {} and {}"),
+            (self.balance, "ones and zeros of lane {}, bit {}, differ"),
+            (self.by_lag, "draws of lane {} and those {} later correlate"),
+            (self.by_bit, "of lane {}, {} draws apart, bits {} and {} correlate"),
+            (self.between, "draws of lanes {} and {}, shifted by {}, correlate"),
+            (self.between_bits, "of lanes {} and {}, bits {} and {} correlate"),
         ):
             place = np.unravel_index(np.argmax(np.abs(values)), values.shape)
             index = [int(i) for i in place]
-            if values is self.by_lag or values is self.by_bit:
+            if values is self.by_lag:
                 index[1] += 1
             if values is self.between:
                 index[2] -= LANE_LAGS
@@ -101,7 +106,7 @@ def check_randomness(
     wrong = None
     if value > found.threshold:
         sentence = (
-            f"{what} correlate by {value / np.sqrt(draws):.4f}, which is {value:.1f} standard "
+            f"{what} by {value / np.sqrt(draws):.4f}, which is {value:.1f} standard "
             f"deviations of random draws; {found.threshold:.1f} are allowed"
         )
         wrong = Wrong(f"fp8_lfsr_{width}x{bits}", sentence)
@@ -126,9 +131,15 @@ def correlate(drawn: np.ndarray, bits: int) -> Correlations:
         [[lane[:-lag] @ lane[lag:] / root for lag in range(1, LAGS + 1)] for lane in centred]
     )
     signs = 2 * (drawn[:, :, None] >> np.arange(bits, dtype=np.uint32) & 1).astype(np.float32) - 1
+    balance = signs.sum(axis=1, dtype=np.float64) / root
     by_bit = np.array(
-        [[lane[:-lag].T @ lane[lag:] / root for lag in range(1, BIT_LAGS + 1)] for lane in signs]
+        [
+            [lane[: count - lag].T @ lane[lag:] / root for lag in range(BIT_LAGS + 1)]
+            for lane in signs
+        ]
     )
+    same = np.arange(bits)
+    by_bit[:, 0, same, same] = 0
     between = np.zeros((lanes, lanes, 2 * LANE_LAGS + 1))
     between_bits = np.zeros((lanes, lanes, bits, bits))
     for i, j in combinations(range(lanes), 2):
@@ -138,7 +149,10 @@ def correlate(drawn: np.ndarray, bits: int) -> Correlations:
             between[i, j, lag + LANE_LAGS] = x[: count - shift] @ y[shift:] / root
         between_bits[i, j] = signs[i].T @ signs[j] / root
     pairs = lanes * (lanes - 1) // 2
-    tests = by_lag.size + by_bit.size + pairs * (2 * LANE_LAGS + 1 + bits * bits)
+    # Pairs of bits of one draw are there twice.
+    within = by_bit[:, 1:].size + lanes * bits * (bits - 1) // 2
+    between_lanes = pairs * (2 * LANE_LAGS + 1 + bits * bits)
+    tests = balance.size + by_lag.size + within + between_lanes
     # Bonferroni: the tests share the probability of a false alarm, on both sides.
     threshold = -NormalDist().inv_cdf(FALSE_ALARM / (2 * tests))
-    return Correlations(count, threshold, tests, by_lag, by_bit, between, between_bits)
+    return Correlations(count, threshold, tests, balance, by_lag, by_bit, between, between_bits)

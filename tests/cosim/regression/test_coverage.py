@@ -1,15 +1,19 @@
 """Coverage: what is counted, what counts as missed, and the page that shows it."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from cosim.calls import Call
 from cosim.regression.coverage import Coverage
-from cosim.regression.plan import goals
+from cosim.regression.plan import QUESTIONS, goals, plan_as_markdown
 from cosim.regression.report import write_report
 from pysim import ArrayConfig, GoldenEngine
 
 CONFIG = ArrayConfig(2, 2)
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def covered_by(x, fmt, rounding="nearest", saturate=False, state=None):
@@ -152,11 +156,32 @@ def test_report(tmp_path):
     coverage.hit("alignment", "e5m2 x e5m2: add 24", 77)
     path = tmp_path / "coverage.html"
     table, missed = coverage.to_dict(), coverage.missed()
-    write_report(path, CONFIG, "icarus", 5, {"some_test": False}, table, missed)
+    tests, clocks = {"some_test": False, "flags_stick": True}, {"flags_stick": 1234}
+    write_report(path, CONFIG, "icarus", 5, tests, table, missed, clocks)
     page = path.read_text()
     assert "some_test FAILED" in page
-    assert "<td>77</td>" in page
+    assert ">1,234</td><td>Flags add up over calls until they are cleared." in page
+    assert ">77</td>" in page
+    assert 'title="e5m2 x e5m2: add 24: 77"' in page
+    assert QUESTIONS["cancellation"].about in page
     assert "alignment: e5m2 x e5m2: add 25" in page  # among those not reached
     assert "http" not in page
     total = sum(map(len, goals(CONFIG).values()))
     assert f"1 of {total} situations" in page
+
+
+def test_plan_of_the_docs_is_that_of_the_code():
+    """Printed by ``fp8cosim regress --plan``."""
+    assert plan_as_markdown(ArrayConfig()) in (DOCS / "coverage.md").read_text()
+
+
+def test_every_question_has_a_reason():
+    assert list(QUESTIONS) == list(goals(CONFIG))
+
+
+def test_plan_by_command(fp8cosim):
+    done = fp8cosim("regress", "--plan", "--rows", 2, "--cols", 2)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == plan_as_markdown(CONFIG) + "\n"
+    done = fp8cosim("regress", "--plan", "--rows", 2, "--cols", 2, "--json")
+    assert json.loads(done.stdout)["goals"] == goals(CONFIG)
