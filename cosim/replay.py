@@ -117,14 +117,14 @@ def replay(
     for name in ("fast", "gpu"):
         judge(name, lambda name=name: open_engine(name, call.config))
     for hosted in HOSTED:
-        judge(f"rtl, {hosted}", lambda hosted=hosted: RtlEngine(design=design, simulator=hosted))
+        judge(f"rtl ({hosted})", lambda hosted=hosted: RtlEngine(design=design, simulator=hosted))
 
     waves = None
     for name in SIMULATORS:
         chosen = name == simulator
         progress(f"simulating the ports with {name}")
         own = folder if chosen else folder / name
-        ports = f"ports, {name}"
+        ports = f"ports ({name})"
         try:
             outcome = run_replay(design, file, own, simulator=name, waves=chosen)
         except MissingToolError as error:

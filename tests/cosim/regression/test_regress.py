@@ -296,7 +296,7 @@ def test_replay(fp8cosim, tmp_path, recorded):
     assert (tmp_path / result["waves"]).stat().st_size > 1000
     verdicts = {verdict["engine"]: verdict["difference"] for verdict in result["now"]}
     assert verdicts["fast"] is None
-    for name in ("rtl, verilator", "ports, verilator", "ports, icarus"):
+    for name in ("rtl (verilator)", "ports (verilator)", "ports (icarus)"):
         assert "values (first at " in verdicts[name]
     first = result["parting"]["first"]
     assert {signal["module"] for signal in first} == {"fp8_multiplier"}
