@@ -25,7 +25,7 @@ from cosim.regression import axi, testbench
 from cosim.regression.report import write_report
 from cosim.rtl.verilator import find_verilator
 from pysim import InputError
-from pysim.native import tool_version
+from pysim.native import cached, tool_version
 from rtl_gen import Design, edited_modules
 
 SIMULATORS = ("verilator", "icarus")
@@ -398,16 +398,19 @@ class _Limited(cocotb_runner.Runner):
 
     def _execute_cmds(self, cmds, cwd, stdout=None) -> None:
         for command in cmds:
-            done = subprocess.run(
-                command,
-                cwd=cwd,
-                env=self.env,
-                stdout=stdout,
-                stderr=subprocess.STDOUT,
-                timeout=self.limit,
-            )
-            if done.returncode != 0:
-                raise RuntimeError(f"{command[0]} ended with status {done.returncode}")
+            self._run_command(command, cwd, stdout)
+
+    def _run_command(self, command, cwd, stdout) -> None:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env=self.env,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+            timeout=self.limit,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{command[0]} ended with status {done.returncode}")
 
 
 class _Icarus(_Limited, cocotb_runner.Icarus):
@@ -415,7 +418,10 @@ class _Icarus(_Limited, cocotb_runner.Icarus):
 
 
 class _Verilator(_Limited, cocotb_runner.Verilator):
-    """Verilator with the ports visible alone; everything visible costs several times in speed."""
+    """Verilator with the ports visible alone; everything visible costs several times in speed.
+
+    Its run-time sources take longer to compile than a small array, so their objects are cached.
+    """
 
     def _simulator_in_path_build_only(self) -> None:
         self.executable = str(find_verilator().binary)
@@ -430,6 +436,28 @@ class _Verilator(_Limited, cocotb_runner.Verilator):
         if self.waves and writes_fst("verilator"):
             arguments[arguments.index("--trace")] = "--trace-fst"
         return [arguments, [*make, *_MAKE_VARIABLES]]
+
+    def _run_command(self, command, cwd, stdout) -> None:
+        if command[0] == "make":
+            self._place_runtime(command, Path(cwd), stdout)
+        super()._run_command(command, cwd, stdout)
+
+    def _place_runtime(self, make: list[str], build: Path, stdout) -> None:
+        """Put objects of Verilator's run-time sources where `make` finds them up to date."""
+        text = (build / "Vtop_classes.mk").read_text()
+        objects = [f"{name}.o" for name in re.findall(r"^  (verilated\w*) ", text, re.MULTILINE)]
+
+        def compile_into(folder: Path) -> None:
+            super(_Verilator, self)._run_command([*make, *objects], build, stdout)
+            for name in objects:
+                shutil.move(build / name, folder / name)
+
+        # The first part of the file are the switches that these sources are compiled with.
+        switches = re.findall(r"^VM_\w+ = .*", text, re.MULTILINE)
+        key = [find_verilator().version, tool_version("g++"), *_MAKE_VARIABLES, *switches, *objects]
+        entry = cached("cocotb-verilated", key, compile_into)
+        for name in objects:
+            shutil.copyfile(entry / name, build / name)
 
 
 _RUNNERS = {"verilator": _Verilator, "icarus": _Icarus}
