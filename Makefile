@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= out
+# Processes that run tests; `auto` is one for each processor.
+WORKERS ?= auto
 
 .PHONY: demo test test-long lint clean tools
 
@@ -10,7 +12,7 @@ demo: $(VENV)/installed
 	$(BIN)/fp8cosim demo -o $(OUT)/demo
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 test-long: $(VENV)/installed
 	$(BIN)/fp8cosim compare --engine rtl --against golden --count 2000

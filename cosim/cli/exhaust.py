@@ -60,6 +60,7 @@ def exhaust(
                 "check": check.name,
                 "about": check.about,
                 "cases": result.cases,
+                "note": result.note,
                 "seconds": round(seconds, 2),
                 "passed": result.wrong is None,
             }
@@ -74,7 +75,7 @@ def exhaust(
             state = "passed" if row["passed"] else "FAILED"
             lines.append(
                 f"{state}  {check.name:12}{result.cases:>12,} cases  {seconds:7.1f} s  "
-                f"{check.about}"
+                f"{check.about}{f' ({result.note})' if result.note else ''}"
             )
     lines += faults
     finish(

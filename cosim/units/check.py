@@ -48,12 +48,15 @@ class Result:
         The first case that was wrong.
     detail : object
         What a picture can be made of, if anything.
+    note : str
+        What was measured, if anything was.
     """
 
     name: str
     cases: int
     wrong: Wrong | None
     detail: Any = None
+    note: str = ""
 
 
 Part = tuple[int, Wrong | None]

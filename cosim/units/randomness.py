@@ -110,7 +110,11 @@ def check_randomness(
             f"deviations of random draws; {found.threshold:.1f} are allowed"
         )
         wrong = Wrong(f"fp8_lfsr_{width}x{bits}", sentence)
-    return Result("randomness", drawn.size, wrong, found)
+    note = (
+        f"largest of {found.tests:,}: {value:.1f} standard deviations, "
+        f"{found.threshold:.1f} are allowed"
+    )
+    return Result("randomness", drawn.size, wrong, found, note)
 
 
 def correlate(drawn: np.ndarray, bits: int) -> Correlations:

@@ -55,8 +55,8 @@ def test_command(fp8cosim):
     assert result["throughput"] is None
 
 
-def test_bad_name(fp8cosim, tmp_path):
-    done = fp8cosim("bench", "gemm-64", "speed")
+def test_bad_name(fp8cosim_here, tmp_path):
+    done = fp8cosim_here("bench", "gemm-64", "speed")
     assert done.returncode == 2
     assert "unknown benchmark 'speed': allowed are gemm-1024" in done.stderr
     assert list(tmp_path.iterdir()) == []

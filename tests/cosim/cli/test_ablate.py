@@ -19,8 +19,8 @@ def test_table_plots_and_shared_runs(fp8cosim, tmp_path):
     assert result.stat().st_mtime_ns == before
 
 
-def test_bad_input(fp8cosim, tmp_path):
-    done = fp8cosim("ablate", "dropout")
+def test_bad_input(fp8cosim_here, tmp_path):
+    done = fp8cosim_here("ablate", "dropout")
     assert done.returncode == 2
     assert "unknown ablation 'dropout': allowed are rounding, loss-scale" in done.stderr
     assert list(tmp_path.iterdir()) == []

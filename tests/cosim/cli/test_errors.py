@@ -48,11 +48,11 @@ FILES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input(fp8cosim, tmp_path, case):
+def test_bad_input(fp8cosim_here, tmp_path, case):
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     arguments, complaint = CASES[case]
-    done = fp8cosim(*arguments)
+    done = fp8cosim_here(*arguments)
     assert done.returncode == 2, done.stderr
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
@@ -60,8 +60,8 @@ def test_bad_input(fp8cosim, tmp_path, case):
     assert {path.name for path in tmp_path.iterdir()} == set(FILES)
 
 
-def test_unknown_option(fp8cosim):
-    assert fp8cosim("generate", "--depth", "4").returncode == 2
+def test_unknown_option(fp8cosim_here):
+    assert fp8cosim_here("generate", "--depth", "4").returncode == 2
 
 
 def test_generate_prints_one_object(fp8cosim, tmp_path):

@@ -21,11 +21,11 @@ def test_table_and_resumption(fp8cosim, tmp_path):
     assert "holds a run with other settings" in other.stderr
 
 
-def test_bad_input(fp8cosim, tmp_path):
-    done = fp8cosim("paper", "resnet101")
+def test_bad_input(fp8cosim_here, tmp_path):
+    done = fp8cosim_here("paper", "resnet101")
     assert done.returncode == 2
     assert "unknown model 'resnet101': allowed are resnet18" in done.stderr
-    done = fp8cosim("paper", "gnmt", "--recipe", "fp4")
+    done = fp8cosim_here("paper", "gnmt", "--recipe", "fp4")
     assert done.returncode == 2
     assert "unknown recipe 'fp4'" in done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -165,9 +165,9 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input(fp8cosim, case):
+def test_bad_input(fp8cosim_here, case):
     arguments, complaint = CASES[case]
-    done = fp8cosim("lockstep", *arguments)
+    done = fp8cosim_here("lockstep", *arguments)
     assert done.returncode == 2, done.stderr
     assert complaint in done.stderr
     assert done.stdout == ""

@@ -137,8 +137,8 @@ def test_mutant_that_never_ends(monkeypatch, design, mutants):
         (["--count", "100000", "-k", "skew"], "100000 mutants are wanted"),
     ],
 )
-def test_bad_input(fp8cosim, tmp_path, arguments, complaint):
-    done = fp8cosim("mutate", *arguments, "-o", "out")
+def test_bad_input(fp8cosim_here, tmp_path, arguments, complaint):
+    done = fp8cosim_here("mutate", *arguments, "-o", "out")
     assert done.returncode == 2
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr

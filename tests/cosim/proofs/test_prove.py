@@ -194,8 +194,8 @@ def test_verilog_that_yosys_refuses(design):
         (["--rtl", "nowhere", "--rows", "4"], "leave out --rows"),
     ],
 )
-def test_bad_input(fp8cosim, arguments, complaint):
-    done = fp8cosim("prove", *arguments)
+def test_bad_input(fp8cosim_here, arguments, complaint):
+    done = fp8cosim_here("prove", *arguments)
     assert done.returncode == 2
     assert re.search(complaint, done.stderr)
     assert "Traceback" not in done.stderr

@@ -179,9 +179,9 @@ def test_every_question_has_a_reason():
     assert list(QUESTIONS) == list(goals(CONFIG))
 
 
-def test_plan_by_command(fp8cosim):
-    done = fp8cosim("regress", "--plan", "--rows", 2, "--cols", 2)
+def test_plan_by_command(fp8cosim_here):
+    done = fp8cosim_here("regress", "--plan", "--rows", 2, "--cols", 2)
     assert done.returncode == 0, done.stderr
     assert done.stdout == plan_as_markdown(CONFIG) + "\n"
-    done = fp8cosim("regress", "--plan", "--rows", 2, "--cols", 2, "--json")
+    done = fp8cosim_here("regress", "--plan", "--rows", 2, "--cols", 2, "--json")
     assert json.loads(done.stdout)["goals"] == goals(CONFIG)

@@ -345,9 +345,9 @@ def test_replay_finds_the_first_signal_behind_registers_and_stalls(tmp_path):
     assert same is None
 
 
-def test_replay_of_something_else(fp8cosim, tmp_path):
+def test_replay_of_something_else(fp8cosim_here, tmp_path):
     (tmp_path / "file.npz").write_text("no")
-    done = fp8cosim("replay", "file.npz")
+    done = fp8cosim_here("replay", "file.npz")
     assert done.returncode == 2
     assert "is not a replay file" in done.stderr
 
@@ -378,8 +378,8 @@ def edit(design, prefix, pattern, text):
         (["--rows", "0"], "rows 0"),
     ],
 )
-def test_bad_input(fp8cosim, tmp_path, arguments, complaint):
-    done = fp8cosim("regress", *arguments, "-o", "out")
+def test_bad_input(fp8cosim_here, tmp_path, arguments, complaint):
+    done = fp8cosim_here("regress", *arguments, "-o", "out")
     assert done.returncode == 2
     assert re.search(complaint, done.stderr)
     assert "Traceback" not in done.stderr
