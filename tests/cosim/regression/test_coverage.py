@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cosim.calls import Call
+from cosim.regression import testbench
 from cosim.regression.coverage import Coverage
 from cosim.regression.plan import QUESTIONS, goals, plan_as_markdown
 from cosim.regression.report import write_report
@@ -173,6 +174,13 @@ def test_report(tmp_path):
 def test_plan_of_the_docs_is_that_of_the_code():
     """Printed by ``fp8cosim regress --plan``."""
     assert plan_as_markdown(ArrayConfig()) in (DOCS / "coverage.md").read_text()
+
+
+def test_docs_say_what_every_test_is_about():
+    page = (DOCS / "regression.md").read_text()
+    for name in testbench.NAMES:
+        about = testbench.FUNCTIONS[name].__doc__.splitlines()[0]
+        assert f"| `{name}` | {about} |" in page
 
 
 def test_every_question_has_a_reason():

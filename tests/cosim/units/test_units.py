@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -194,6 +195,12 @@ def test_command(fp8cosim, tmp_path, design):
     mismatch = Mismatch.load(tmp_path / check["replay"])
     assert mismatch.expected.differences(mismatch.got)
     assert list(mismatch.edited) == ["fp8_accumulator_adder"]
+
+
+def test_docs_list_every_check():
+    page = (Path(__file__).parents[3] / "docs" / "exhaustive.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| ", page, re.MULTILINE)
+    assert rows == list(CHECKS)
 
 
 def test_unknown_check():
