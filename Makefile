@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= out
-# Processes that run tests; `auto` is one for each processor.
-WORKERS ?= auto
+# Processes that run tests: 0 is make's own, `auto` is one for each processor.
+WORKERS ?= 0
 
 .PHONY: demo test test-long lint clean tools
 
