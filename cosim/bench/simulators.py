@@ -22,6 +22,7 @@ from cosim.engines import open_engine
 from cosim.rtl import RtlEngine
 from cosim.rtl.engine import SIMULATORS
 from cosim.training import TrainingSettings, train
+from cosim.vector.lane_code import vectors_at_once
 from pysim import ArrayConfig
 
 SIZES = (4, 8, 16, 32, 64)
@@ -212,15 +213,15 @@ def _in_straight_code(functions: dict[str, _Function], elements: int) -> float:
 
 
 def _in_lane_loops(functions: dict[str, _Function], elements: int) -> float:
-    """Instructions of the longest loop over lanes, per lane of its vectors."""
+    """Instructions of the longest loop over lanes, per lane of an iteration."""
     longest: _Function = []
     for body in functions.values():
         for start, end in _innermost_loops(body):
             loop = body[start : end + 1]
             if len(loop) > len(longest) and any(re.search("%[yz]mm", text) for _, text in loop):
                 longest = loop
-    wide = any("zmm" in text for _, text in longest)
-    return len(longest) / min(16 if wide else 8, elements)
+    vector = 16 if any("zmm" in text for _, text in longest) else 8
+    return len(longest) / min(vector * vectors_at_once(elements), elements)
 
 
 def _innermost_loops(body: _Function) -> list[tuple[int, int]]:

@@ -5,6 +5,7 @@ their input ports are connected to; for each port this becomes a gather, which l
 every lane.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -130,6 +131,29 @@ class Circuit:
     states: list[StateName]
     clock: str | None
 
+    def replace(self, nodes: dict[Node, Signal]) -> None:
+        """Let signals stand for nodes everywhere."""
+
+        def replaced(signal: Signal) -> Signal:
+            if all(source not in nodes for source, _, _ in signal):
+                return signal
+            return concat(
+                *(
+                    part(nodes[seg.source], seg.offset, seg.width)
+                    if seg.source in nodes
+                    else (seg,)
+                    for seg in signal
+                )
+            )
+
+        for node in self.graph.nodes:
+            node.operands = tuple(replaced(operand) for operand in node.operands)
+        for register in self.graph.registers:
+            register.next, register.shown = replaced(register.next), replaced(register.shown)
+        for memory in self.graph.memories:
+            memory.writes = [tuple(map(replaced, write)) for write in memory.writes]
+        self.outputs = {name: replaced(signal) for name, signal in self.outputs.items()}
+
 
 def elaborate(netlist: Netlist, lane_modules: set[str]) -> Circuit:
     """Unroll a netlist.
@@ -199,7 +223,7 @@ class _Elaboration:
     def _unroll(self, instance: Instance) -> Iterator[Instance]:
         """Yield an instance and all below it that are not lanes of another group."""
         yield instance
-        for cell in instance.module.cells.values():
+        for cell in sorted(instance.module.cells.values(), key=lambda cell: _natural(cell.name)):
             module = self.netlist.modules.get(cell.kind)
             if module is None:
                 continue
@@ -559,6 +583,12 @@ class _Elaboration:
                     named |= set(numbers[low:high])
                     yield StateName(name, high - low, signal, group, paths)
                 low = max(high, low + 1)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Order names with numbers by these, so that neighbours are neighbouring lanes."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(text), "") if i % 2 else (0, text) for i, text in enumerate(parts)]
 
 
 def _all_equal(signals: list[Signal]) -> bool:

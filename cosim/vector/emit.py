@@ -5,13 +5,10 @@ from itertools import groupby
 
 from cosim.vector.elaborate import Circuit
 from cosim.vector.graph import SCALAR_BITS, Node, pieces
-from cosim.vector.lane_code import LaneLoop, element, storage
+from cosim.vector.lane_code import LaneLoop, element, padded, storage
 from cosim.vector.scalar_code import ScalarCode, identifier
 from cosim.vector.schedule import Schedule, Step, lane_source
 from cosim.vector.signal import Seg, Signal, part, width_of
-
-LANES_ROUNDED = 16
-"""Arrays of lanes hold a multiple of the widest vector."""
 
 
 def emit(circuit: Circuit, plan: Schedule) -> str:
@@ -70,7 +67,7 @@ class _Emission:
         arrays += [node for step in (*self.plan.settle, *self.plan.tick) for node in step.nodes]
         for node in arrays:
             if node.group and (node.kind in ("register", "gather") or node in self.plan.kept):
-                size = -(-self.counts[node.group] // LANES_ROUNDED) * LANES_ROUNDED
+                size = padded(self.counts[node.group])
                 lines.append(
                     f"    alignas(64) {storage(node.width)} a{node.number}[{size}] = {{}};"
                 )

@@ -316,7 +316,7 @@ class Graph:
         width = width_of(a)
         fixed = constant_value(amount)
         if fixed is not None:
-            return _shifted(kind, a, min(fixed, width), fill)
+            return shifted(kind, a, min(fixed, width), fill)
         amount = self._shorter(amount)
         stages = min(width_of(amount), max(1, (width - 1).bit_length()))
         native = constant_value(fill) == 0 and width <= self._chunk(a, amount)
@@ -328,12 +328,42 @@ class Graph:
         else:
             result = a
             for stage in range(stages):
-                moved = _shifted(kind, result, min(1 << stage, width), fill)
+                moved = shifted(kind, result, min(1 << stage, width), fill)
                 result = self.mux(part(amount, stage, 1), result, moved)
         beyond = self.any(part(amount, stages, width_of(amount) - stages))
         return self.mux(beyond, result, concat(*[fill] * width))
 
+    def count_leading_zeros(self, a: Signal, width: int) -> Signal:
+        """Count them in a word of lanes; more than a number of `width` bits holds are not told."""
+        return self._operation("leading", width, (a,))
+
     # Helpers
+
+    def sort(self) -> None:
+        """Number all nodes anew, so that operands come first again; gathers have theirs later."""
+        order: list[Node] = []
+        placed: set[Node] = set()
+        waiting = self.nodes[::-1]
+        while waiting:
+            node = waiting[-1]
+            if node in placed:
+                waiting.pop()
+                continue
+            operands = () if node.kind == "gather" else node.operands
+            missing = [
+                seg.source
+                for operand in operands
+                for seg in operand
+                if seg.source is not None and seg.source not in placed
+            ]
+            if missing:
+                waiting += missing
+                continue
+            waiting.pop()
+            placed.add(node)
+            node.number = len(order)
+            order.append(node)
+        self.nodes = order
 
     def word(self, signal: Signal) -> Signal:
         """Return the same bits as the whole of one node, where they are not constant."""
@@ -378,8 +408,7 @@ class Graph:
         # A bound stands for all numbers of its length.
         full = [(1 << bound.bit_length()) - 1 for bound in both]
         bound = min(both) if kind == "and" else max(full)
-        if constant_value(a) is not None:
-            a, b = b, a
+        a, b = _in_order(a, b)
         return self._operation(kind, width, (a, b), bound)
 
     def _fold_bits(self, kind: str, a: Signal, b: Signal) -> Signal | None:
@@ -500,6 +529,18 @@ def _without_constants(signal: Signal, neutral: int) -> Signal | None:
     return concat(*rest)
 
 
+def _in_order(a: Signal, b: Signal) -> tuple[Signal, Signal]:
+    """Return the operands of a commutative operation such that equal ones are found equal."""
+
+    def rank(signal: Signal) -> tuple[bool, list[tuple[int, int, int]]]:
+        return constant_value(signal) is not None, [
+            (-1 if source is None else source.number, offset, width)
+            for source, offset, width in signal
+        ]
+
+    return (b, a) if rank(b) < rank(a) else (a, b)
+
+
 def _common_cuts(a: Signal, b: Signal) -> list[int]:
     """Widths of the parts between all ends of runs of either signal."""
     ends = set()
@@ -519,7 +560,8 @@ def _ends_of_runs(value: int, width: int) -> list[int]:
     return [i + 1 for i in range(width) if changes >> i & 1] if changes.bit_count() <= 3 else []
 
 
-def _shifted(kind: str, a: Signal, amount: int, fill: Signal) -> Signal:
+def shifted(kind: str, a: Signal, amount: int, fill: Signal) -> Signal:
+    """Shift by a fixed amount, no larger than the width."""
     width = width_of(a)
     filled = concat(*[fill] * amount)
     if kind == "shl":

@@ -2,14 +2,40 @@
 
 A node of one bit is a truth where an operation makes it, and a bit of a word where it comes from
 memory; either is turned into the other where it is needed, once in an iteration.
+
+Operations of one vector wait for each other most of the time. Where there are lanes enough, an
+iteration therefore computes two vectors, in turns of some statements.
 """
+
+from collections.abc import Iterator
 
 from cosim.vector.graph import LANE_BITS, Node, Register
 from cosim.vector.scalar_code import ScalarCode
 from cosim.vector.signal import Seg, Signal, constant_value, part, width_of
 
+WIDEST = 16
+"""Lanes of the widest vector."""
+
 _INFIX = {"and": "&", "or": "|", "xor": "^", "add": "+", "sub": "-", "mul": "*"}
+_TURN = 24
+"""Statements on one vector before the other one's turn. The more, the fewer values are alive at a
+time; the fewer, the sooner the processor finds work."""
+
+_VECTOR = "@"
+"""Stands in names for the vector that is computed."""
+
 _TRUTHS = {"and": "both", "or": "either", "xor": "differ"}
+
+
+def vectors_at_once(count: int) -> int:
+    """Return how many vectors an iteration computes of so many lanes."""
+    return 2 if count > WIDEST else 1
+
+
+def padded(count: int) -> int:
+    """Return how many lanes an array holds so that no iteration leaves it."""
+    step = WIDEST * vectors_at_once(count)
+    return -(-count // step) * step
 
 
 def storage(width: int) -> str:
@@ -58,26 +84,36 @@ class LaneLoop:
         for register in registers:
             node = register.node
             if register.next != ((node, 0, node.width),):
-                stores.append(f"lanes::store(&a{node.number}[lane], {self.word(register.next)});")
+                stores.append(f"lanes::store(&a{node.number}[lane@], {self.word(register.next)});")
         return [
             "{",
             *(f"    {line}" for line in self._before),
-            f"    for (int lane = 0; lane < {self._count}; lane += lanes::WIDTH) {{",
-            *(f"        {line}" for line in [*self._body, *stores]),
-            "    }",
+            *(f"    {line}" for line in self._loop([*self._body, *stores])),
             "}",
         ]
+
+    def _loop(self, body: list[str]) -> Iterator[str]:
+        vectors = ["", "b"][: vectors_at_once(self._count)]
+        step = " + ".join(["lanes::WIDTH"] * len(vectors))
+        yield f"for (int lane = 0; lane < {self._count}; lane += {step}) {{"
+        if len(vectors) > 1:
+            yield "    const int laneb = lane + lanes::WIDTH;"
+        for start in range(0, len(body), _TURN):
+            for vector in vectors:
+                for line in body[start : start + _TURN]:
+                    yield "    " + line.replace(_VECTOR, vector)
+        yield "}"
 
     def _compute(self, node: Node) -> None:
         if node.width == 1 and node.kind != "cat":
             name = self._define(("truth", node), "lanes::Truth", self._truth_operation(node))
             if node in self._kept:
                 bit = f"lanes::bits({name}, {self._constant(1)})"
-                self._body.append(f"lanes::store(&a{node.number}[lane], {bit});")
+                self._body.append(f"lanes::store(&a{node.number}[lane@], {bit});")
         else:
             name = self._define(("word", node), "lanes::Word", self._word_operation(node))
             if node in self._kept:
-                self._body.append(f"lanes::store(&a{node.number}[lane], {name});")
+                self._body.append(f"lanes::store(&a{node.number}[lane@], {name});")
 
     def _constant(self, value: int) -> str:
         return f"k[{self._constants.setdefault(value, len(self._constants))}]"
@@ -88,7 +124,7 @@ class LaneLoop:
     def _define(self, key: tuple, kind: str, value: str, *, before: bool = False) -> str:
         if key not in self._names:
             prefix = "w" if kind == "lanes::Word" else "t"
-            name = f"{prefix}{len(self._names)}"
+            name = f"{prefix}{len(self._names)}{'' if before else _VECTOR}"
             self._names[key] = name
             (self._before if before else self._body).append(f"const {kind} {name} = {value};")
         return self._names[key]
@@ -103,16 +139,30 @@ class LaneLoop:
             return self._mux(*operands)
         if kind == "not":
             return f"{self.word(operands[0])} ^ {self._ones(node.width)}"
+        if kind == "leading":
+            return self._leading_zeros(operands[0], node.width)
         if kind == "add" and (carry := _single_bit(operands[1])):
             return self._masked(node, f"lanes::plus({self.word(operands[0])}, {self.truth(carry)})")
         values = [self.word(operand) for operand in operands]
         if kind in _INFIX:
             result = f"{values[0]} {_INFIX[kind]} {values[1]}"
             return self._masked(node, result) if kind in ("add", "sub", "mul") else result
+        if kind == "normalise":
+            # Only zeros are shifted out.
+            result = f"{values[0]} << {values[1]}"
+            cut = node.width < width_of(operands[0])
+            return f"({result}) & {self._ones(node.width)}" if cut else result
         if kind == "shl":
             return self._masked(node, f"{values[0]} << {values[1]}")
         assert kind == "shr", kind
         return f"{values[0]} >> {values[1]}"
+
+    def _leading_zeros(self, signal: Signal, width: int) -> str:
+        # A bit set below ends the count where it may go no further.
+        end = self._constant(1 << (LANE_BITS - (1 << width)))
+        top = LANE_BITS - width_of(signal)
+        word = f"{self.word(signal)} << {top}" if top else self.word(signal)
+        return f"lanes::leading_zeros(({word}) | {end})"
 
     def _mux(self, select: Signal, low: Signal, high: Signal) -> str:
         if constant_value(low) == 0:
@@ -189,6 +239,8 @@ class LaneLoop:
             return f"lanes::less({self.word(operands[0])}, {self.word(operands[1])})"
         if kind == "eq":
             return f"lanes::equal({self.word(operands[0])}, {self.word(operands[1])})"
+        if kind == "lost":
+            return f"lanes::lost({self.word(operands[0])}, {self.word(operands[1])})"
         if kind == "parity":
             return f"lanes::parity({self.word(operands[0])})"
         if kind == "mux":
@@ -341,7 +393,7 @@ class LaneLoop:
             value = f"lanes::bits({self._names['truth', node]}, {self._constant(1)})"
             return self._define(("word", node), "lanes::Word", value)
         assert node not in self._made, node
-        load = f"lanes::load(&a{node.number}[lane])"
+        load = f"lanes::load(&a{node.number}[lane@])"
         return self._define(("word", node), "lanes::Word", load)
 
     def _uniform_word(self, value: str) -> str:
@@ -355,7 +407,7 @@ class LaneLoop:
 
 def _is_name(value: str) -> bool:
     """Tell whether an expression is a name already."""
-    return value.isalnum()
+    return value.removesuffix(_VECTOR).isalnum()
 
 
 def _single_bit(signal: Signal) -> Signal | None:

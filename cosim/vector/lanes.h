@@ -6,7 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__)
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && \
+    defined(__AVX512CD__)
 #include <immintrin.h>
 #define LANES_MASKED 1
 #endif
@@ -72,6 +73,7 @@ inline Truth none(Word a, uint32_t bits) {
 }
 inline Truth equal(Word a, Word b) { return _mm512_cmpeq_epu32_mask((__m512i)a, (__m512i)b); }
 inline Truth less(Word a, Word b) { return _mm512_cmplt_epu32_mask((__m512i)a, (__m512i)b); }
+inline Truth differs(Word a, Word b) { return _mm512_cmpneq_epu32_mask((__m512i)a, (__m512i)b); }
 inline Truth both(Truth a, Truth b) { return _kand_mask16(a, b); }
 inline Truth either(Truth a, Truth b) { return _kor_mask16(a, b); }
 inline Truth differ(Truth a, Truth b) { return _kxor_mask16(a, b); }
@@ -102,6 +104,8 @@ inline Word shift_right_if(Truth t, Word a) {
     return (Word)_mm512_mask_srli_epi32((__m512i)a, t, (__m512i)a, COUNT);
 }
 
+inline Word leading_zeros(Word a) { return (Word)_mm512_lzcnt_epi32((__m512i)a); }
+
 #else
 
 typedef int32_t Truth __attribute__((vector_size(4 * WIDTH)));
@@ -111,6 +115,7 @@ inline Truth test(Word a, uint32_t bits) { return (a & bits) != 0; }
 inline Truth none(Word a, uint32_t bits) { return (a & bits) == 0; }
 inline Truth equal(Word a, Word b) { return a == b; }
 inline Truth less(Word a, Word b) { return a < b; }
+inline Truth differs(Word a, Word b) { return a != b; }
 inline Truth both(Truth a, Truth b) { return a & b; }
 inline Truth either(Truth a, Truth b) { return a | b; }
 inline Truth differ(Truth a, Truth b) { return a ^ b; }
@@ -127,7 +132,17 @@ inline Word shift_left_if(Truth t, Word a) { return choose(t, a, a << COUNT); }
 template <int COUNT>
 inline Word shift_right_if(Truth t, Word a) { return choose(t, a, a >> COUNT); }
 
+// Of words that are not zero: their exponents as floating-point numbers, none rounded up.
+inline Word leading_zeros(Word a) {
+    typedef float Numbers __attribute__((vector_size(4 * WIDTH)));
+    const Numbers numbers = __builtin_convertvector((Truth)(a & ~(a >> 1)), Numbers);
+    return (158 - ((Word)numbers >> 23)) & ~(Word)((Truth)a >> 31);
+}
+
 #endif
+
+// Whether a shift to the right loses a set bit.
+inline Truth lost(Word a, Word count) { return differs(a >> count << count, a); }
 
 inline Truth parity(Word a) {
     a ^= a >> 16;

@@ -13,6 +13,7 @@ from cosim.vector.lanes import lane_modules
 from cosim.vector.netlist import Netlist
 from cosim.vector.scalar_code import identifier
 from cosim.vector.schedule import LaneLoopError, schedule
+from cosim.vector.shifters import merge_shifters
 from cosim.vector.signal import width_of
 from pysim.native import cached, compiler_version, run_all
 
@@ -91,6 +92,7 @@ def compile_netlist(netlist: Netlist) -> SimulationSource:
     excluded: frozenset[str] = frozenset()
     while True:
         circuit = elaborate(netlist, lane_modules(netlist, excluded))
+        merge_shifters(circuit)
         try:
             plan = schedule(circuit)
         except LaneLoopError as error:
