@@ -7,7 +7,7 @@ from cosim.vector.elaborate import Circuit
 from cosim.vector.graph import SCALAR_BITS, Node, pieces
 from cosim.vector.lane_code import LaneLoop, element, padded, storage
 from cosim.vector.scalar_code import ScalarCode, identifier
-from cosim.vector.schedule import Schedule, Step, lane_source
+from cosim.vector.schedule import Schedule, Step, lane_source, registers_of
 from cosim.vector.signal import Seg, Signal, part, width_of
 
 
@@ -112,15 +112,10 @@ class _Emission:
         lines = []
         for step in steps:
             if step.group:
-                registers = [
-                    register
-                    for register in self.circuit.graph.registers
-                    if step.commits and register.node.group == step.group
-                ]
                 loop = LaneLoop(
                     self.scalars, self.plan.kept, self.constants, self.counts[step.group]
                 )
-                lines += loop.lines(step.nodes, registers)
+                lines += loop.lines(step, registers_of(self.circuit, step))
                 continue
             for node in step.nodes:
                 if node.kind == "gather":

@@ -241,8 +241,8 @@ class Graph:
                         for x, low in ((a, i), (b, j))
                     ]
                     product = self.multiply(factors[0], factors[1])
-                    shifted = concat(constant(0, i + j), product)
-                    total = self.add(total, extend(shifted, width, False))
+                    product = concat(constant(0, i + j), product)
+                    total = self.add(total, extend(product, width, False))
         return total
 
     def less(self, a: Signal, b: Signal) -> Signal:
@@ -338,6 +338,30 @@ class Graph:
         return self._operation("leading", width, (a,))
 
     # Helpers
+
+    def same_operation(self, node: Node, operands: tuple[Signal, ...]) -> Signal:
+        """Return what a node's operation makes of other operands."""
+        if node.kind in ("and", "or", "xor"):
+            return self.bitwise(node.kind, *operands)
+        if node.kind in ("shl", "shr"):
+            return self.shift(node.kind, operands[0], operands[1], constant(0, 1))
+        if node.kind == "cat":
+            return operands[0]
+        known = {
+            "not": self.invert,
+            "mux": self.mux,
+            "add": self.add,
+            "sub": self.subtract,
+            "mul": self.multiply,
+            "lt": self.less,
+            "eq": self.equal,
+            "any": self.any,
+            "all": self.all,
+            "parity": self.parity,
+        }
+        if node.kind in known:
+            return known[node.kind](*operands)
+        return self._operation(node.kind, node.width, operands)
 
     def sort(self) -> None:
         """Number all nodes anew, so that operands come first again; gathers have theirs later."""

@@ -7,10 +7,13 @@ Operations of one vector wait for each other most of the time. Where there are l
 iteration therefore computes two vectors, in turns of some statements.
 """
 
+from collections import ChainMap
 from collections.abc import Iterator
+from functools import reduce
 
 from cosim.vector.graph import LANE_BITS, Node, Register
 from cosim.vector.scalar_code import ScalarCode
+from cosim.vector.schedule import Step
 from cosim.vector.signal import Seg, Signal, constant_value, part, width_of
 
 WIDEST = 16
@@ -70,50 +73,106 @@ class LaneLoop:
         self._scalars = scalars
         self._kept = kept
         self._count = count
+        self._vectors = ["", "b"][: vectors_at_once(count)]
         self._before: list[str] = []
         self._body: list[str] = []
-        self._names: dict[tuple, str] = {}
+        self._uniform: dict[tuple, str] = {}
+        self._names: ChainMap[tuple, str] = ChainMap({}, self._uniform)
+        self._named = 0
         self._made: set[Node] = set()
 
-    def lines(self, nodes: list[Node], registers: list[Register]) -> list[str]:
-        """Return the loop that computes nodes and then updates registers."""
-        for node in nodes:
-            self._made.add(node)
-            self._compute(node)
-        stores = []
-        for register in registers:
-            node = register.node
-            if register.next != ((node, 0, node.width),):
-                stores.append(f"lanes::store(&a{node.number}[lane@], {self.word(register.next)});")
+    def lines(self, step: Step, registers: list[Register]) -> list[str]:
+        """Return the loop that computes a step's nodes and then updates registers."""
+        idle = step.idle
+        nexts = [register.next for register in registers]
+        if idle is None:
+            body = [*self._turns(self._nodes(step.nodes) + self._stores(registers, nexts))]
+        else:
+            first = self._nodes(idle.first)
+            guards = [self.truth(guard) for guard in idle.guards]
+            rest = [node for node in step.nodes if node not in idle.first]
+            body = [
+                *self._turns(first + self._taken()),
+                f"if (lanes::some({self._any_vector(guards)})) {{",
+                *self._branch(rest, {}, registers, nexts),
+                "} else {",
+                *self._branch(idle.nodes, idle.values, registers, idle.nexts),
+                "}",
+            ]
         return [
             "{",
             *(f"    {line}" for line in self._before),
-            *(f"    {line}" for line in self._loop([*self._body, *stores])),
+            *(f"    {line}" for line in self._loop(body)),
             "}",
         ]
 
+    def _branch(
+        self,
+        nodes: list[Node],
+        values: dict[Node, Signal],
+        registers: list[Register],
+        nexts: list[Signal],
+    ) -> list[str]:
+        """Return statements of a block, whose names end with it."""
+        names, made = self._names, self._made
+        self._names, self._made = names.new_child(), made.copy()
+        body = self._nodes(nodes)
+        stores = [self._store(node, self.word(value)) for node, value in values.items()]
+        body += self._taken() + stores + self._stores(registers, nexts)
+        self._names, self._made = names, made
+        return [f"    {line}" for line in self._turns(body)]
+
+    def _nodes(self, nodes: list[Node]) -> list[str]:
+        for node in nodes:
+            self._made.add(node)
+            self._compute(node)
+        return self._taken()
+
+    def _stores(self, registers: list[Register], nexts: list[Signal]) -> list[str]:
+        stores = [
+            self._store(register.node, self.word(following))
+            for register, following in zip(registers, nexts, strict=True)
+            if following != ((register.node, 0, register.node.width),)
+        ]
+        return self._taken() + stores
+
+    def _taken(self) -> list[str]:
+        """Return the statements so far, and begin anew."""
+        body, self._body = self._body, []
+        return body
+
+    def _store(self, node: Node, word: str) -> str:
+        return f"lanes::store(&a{node.number}[lane@], {word});"
+
     def _loop(self, body: list[str]) -> Iterator[str]:
-        vectors = ["", "b"][: vectors_at_once(self._count)]
-        step = " + ".join(["lanes::WIDTH"] * len(vectors))
+        step = " + ".join(["lanes::WIDTH"] * len(self._vectors))
         yield f"for (int lane = 0; lane < {self._count}; lane += {step}) {{"
-        if len(vectors) > 1:
+        if len(self._vectors) > 1:
             yield "    const int laneb = lane + lanes::WIDTH;"
-        for start in range(0, len(body), _TURN):
-            for vector in vectors:
-                for line in body[start : start + _TURN]:
-                    yield "    " + line.replace(_VECTOR, vector)
+        yield from (f"    {line}" for line in body)
         yield "}"
+
+    def _turns(self, body: list[str]) -> Iterator[str]:
+        for start in range(0, len(body), _TURN):
+            for vector in self._vectors:
+                for line in body[start : start + _TURN]:
+                    yield line.replace(_VECTOR, vector)
+
+    def _any_vector(self, truths: list[str]) -> str:
+        """Return whether any truth is true in any vector."""
+        terms = [truth.replace(_VECTOR, vector) for vector in self._vectors for truth in truths]
+        return reduce(lambda a, b: f"lanes::either({a}, {b})", terms)
 
     def _compute(self, node: Node) -> None:
         if node.width == 1 and node.kind != "cat":
             name = self._define(("truth", node), "lanes::Truth", self._truth_operation(node))
             if node in self._kept:
                 bit = f"lanes::bits({name}, {self._constant(1)})"
-                self._body.append(f"lanes::store(&a{node.number}[lane@], {bit});")
+                self._body.append(self._store(node, bit))
         else:
             name = self._define(("word", node), "lanes::Word", self._word_operation(node))
             if node in self._kept:
-                self._body.append(f"lanes::store(&a{node.number}[lane@], {name});")
+                self._body.append(self._store(node, name))
 
     def _constant(self, value: int) -> str:
         return f"k[{self._constants.setdefault(value, len(self._constants))}]"
@@ -124,8 +183,9 @@ class LaneLoop:
     def _define(self, key: tuple, kind: str, value: str, *, before: bool = False) -> str:
         if key not in self._names:
             prefix = "w" if kind == "lanes::Word" else "t"
-            name = f"{prefix}{len(self._names)}{'' if before else _VECTOR}"
-            self._names[key] = name
+            name = f"{prefix}{self._named}{'' if before else _VECTOR}"
+            self._named += 1
+            (self._uniform if before else self._names)[key] = name
             (self._before if before else self._body).append(f"const {kind} {name} = {value};")
         return self._names[key]
 

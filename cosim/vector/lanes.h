@@ -64,6 +64,7 @@ inline void store(uint16_t* lane, Word word) {
 
 typedef __mmask16 Truth;
 
+inline bool some(Truth a) { return a != 0; }
 inline Truth truth(bool value) { return value ? 0xFFFF : 0; }
 inline Truth test(Word a, uint32_t bits) {
     return _mm512_test_epi32_mask((__m512i)a, _mm512_set1_epi32(bits));
@@ -110,6 +111,12 @@ inline Word leading_zeros(Word a) { return (Word)_mm512_lzcnt_epi32((__m512i)a);
 
 typedef int32_t Truth __attribute__((vector_size(4 * WIDTH)));
 
+inline bool some(Truth a) {
+    uint64_t words[sizeof a / 8], all = 0;
+    std::memcpy(words, &a, sizeof a);
+    for (uint64_t word : words) all |= word;
+    return all;
+}
 inline Truth truth(bool value) { return Truth{} - int32_t(value); }
 inline Truth test(Word a, uint32_t bits) { return (a & bits) != 0; }
 inline Truth none(Word a, uint32_t bits) { return (a & bits) == 0; }

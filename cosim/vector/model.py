@@ -9,6 +9,7 @@ import numpy as np
 
 from cosim.vector.elaborate import Circuit, elaborate
 from cosim.vector.emit import emit
+from cosim.vector.idle import find_idle
 from cosim.vector.lanes import lane_modules
 from cosim.vector.netlist import Netlist
 from cosim.vector.scalar_code import identifier
@@ -99,6 +100,7 @@ def compile_netlist(netlist: Netlist) -> SimulationSource:
             # A path from lane to lane has no order in which all lanes go at once.
             excluded |= {circuit.lanes[group - 1].module for group in error.groups}
             continue
+        find_idle(circuit, plan)
         return SimulationSource(
             emit(circuit, plan),
             tuple(Port(name, width) for name, width in circuit.inputs.items()),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from cosim.vector.elaborate import Circuit
-from cosim.vector.graph import Node
+from cosim.vector.graph import Node, Register
 from cosim.vector.signal import Signal
 
 
@@ -33,11 +33,38 @@ class Step:
         In an order in which each finds its operands.
     commits : bool
         The loop ends with the registers of its group taking their next values.
+    idle : Idle or None
+        What is left to do in lanes that have nothing else to do.
     """
 
     group: int
     nodes: list[Node] = field(default_factory=list)
     commits: bool = False
+    idle: "Idle | None" = None
+
+
+@dataclass
+class Idle:
+    """What is left of a loop's iteration while `guards` are false.
+
+    Attributes
+    ----------
+    guards : list of Signal
+        Truths; `first` are the nodes that they need.
+    first : list of Node
+    nodes : list of Node
+        Those that are left to compute.
+    nexts : list of Signal
+        What the registers take, in their order.
+    values : dict of Node to Signal
+        What nodes are that are kept in memory.
+    """
+
+    guards: list[Signal]
+    first: list[Node]
+    nodes: list[Node]
+    nexts: list[Signal]
+    values: dict[Node, Signal]
 
 
 @dataclass
@@ -55,6 +82,14 @@ class Schedule:
     settle: list[Step]
     tick: list[Step]
     kept: set[Node]
+
+
+def registers_of(circuit: Circuit, step: Step) -> list[Register]:
+    """Return the registers that take their next values in a step."""
+    registers = circuit.graph.registers
+    return [
+        register for register in registers if step.commits and register.node.group == step.group
+    ]
 
 
 def sources_of(signal: Signal) -> Iterator[Node]:
