@@ -114,4 +114,6 @@ def test_innermost_loops():
     assert simulators._innermost_loops(body) == [(1, 2)]
     assert simulators._in_lane_loops({"f": body}, 64) == 0
     wide = [(0, "vadd %ymm1"), (4, "add"), (8, "jne    0 <f>")]
-    assert simulators._in_lane_loops({"f": body, "g": wide}, 64) == 3 / 8
+    assert simulators._in_lane_loops({"f": body, "g": wide}, 8) == 3 / 8
+    # Of so many, an iteration computes two vectors.
+    assert simulators._in_lane_loops({"f": body, "g": wide}, 64) == 3 / 16
