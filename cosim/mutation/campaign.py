@@ -22,6 +22,7 @@ from cosim.mutation.mutants import Mutant, plant, rewrite
 from cosim.mutation.sieve import sift
 from cosim.proofs import Outcome, Statement, prove, statements_for
 from cosim.regression.runner import OutOfTimeError, require, run_regression
+from cosim.units.campaign import checks_of
 from pysim import InputError
 from rtl_gen import Design
 
@@ -143,7 +144,7 @@ def sieve(tasks: Sequence[Task]) -> list[Verdict]:
 
 
 def judge(task: Task) -> Verdict:
-    """Find out what becomes of a mutant by proofs, and by the whole regression.
+    """Find out what becomes of a mutant by proofs, the whole regression, and checks of its unit.
 
     Raises
     ------
@@ -159,6 +160,10 @@ def judge(task: Task) -> Verdict:
             return watch.verdict(KILLED, f"proof: {proof.statement.name}", found)
     if (noticed := _simulate(task)) is not None:
         return watch.verdict(KILLED, *noticed)
+    for check in checks_of(task.mutant.module):
+        result = check.run(task.design, lambda done, total: None, short=False)
+        if result.wrong is not None:
+            return watch.verdict(KILLED, f"exhaust: {check.name}", result.wrong.sentence)
     return watch.verdict(SURVIVED, why=explanations().get(task.mutant.name, ""))
 
 
@@ -199,9 +204,9 @@ def run_campaign(
 ) -> list[Verdict]:
     """Judge mutants of a design; go on where an earlier campaign in the same folder stopped.
 
-    The cheapest comes first: whether a mutant is equivalent, then the quick tests, the proofs, and
-    the rest of the regression. Verdicts of the folder count, but for survivors: these are judged
-    again, because new checks may notice them.
+    The cheapest comes first: whether a mutant is equivalent, then the quick tests, the proofs, the
+    rest of the regression, and what `fp8cosim exhaust` tries of the unit. Verdicts of the folder
+    count, but for survivors: these are judged again, because new checks may notice them.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 Both modules are cut at their registers and at the modules that they instantiate, so that either is
 a function without memory: of inputs and registers, to outputs and what the registers hold next.
 Equal functions are equal hardware. Functions that differ may still be equal in use, because some
-inputs and states never occur; `facts` says which.
+inputs and states never occur, and because nothing reads a register at times; `use_of` says which.
 """
 
 import tempfile
@@ -14,6 +14,8 @@ from pathlib import Path
 from cosim.errors import CheckFailedError
 from cosim.mutation.mutants import read_commands
 from cosim.proofs import Outcome, smt
+from cosim.proofs.control import Control
+from cosim.proofs.induction import Wires
 from cosim.proofs.layout import Command, Operand, Product
 from cosim.proofs.netlist import Netlist, Trace
 from cosim.proofs.problem import Problem
@@ -36,69 +38,116 @@ class Fact:
     Attributes
     ----------
     says : str
-    port : str
-        An input or a register.
     holds : callable
-        Makes the condition of the port's term.
-    register : bool
-        Whether the port is a register. It is proved then that the fact, once true, stays so; reset
+        Makes the condition of the wires of a clock.
+    of_registers : bool
+        Whether it is about registers. It is proved then that the fact, once true, stays so; reset
         brings it about.
     """
 
     says: str
-    port: str
-    holds: Callable[[str], str]
-    register: bool = False
+    holds: Callable[[Wires], str]
+    of_registers: bool = False
 
 
-def facts(design: Design, module: str) -> list[Fact]:
-    """Return what is always so of the ports and registers of a module.
+@dataclass(frozen=True)
+class Unread:
+    """A register that nothing reads at times. It may hold something else then, which is proved.
 
-    Of inputs it is part of the interface (docs/architecture.md) or said of the module that drives
-    them.
+    Attributes
+    ----------
+    says : str
+    register : str
+    when : callable
+        Makes the condition of the wires of a clock.
     """
-    fields = design.manifest["command_fields"]
 
-    def exists(command: str) -> str:
-        """Whether a command names a target and a rounding that exist, and sides that do."""
-        parts = Command(command, fields)
-        limits = {
-            "mode_target": len(OUTPUT_FORMATS) - 1,
-            "mode_rounding": len(ROUNDINGS) - 1,
-            "rows": design.config.rows,
-            "cols": design.config.cols,
-        }
+    says: str
+    register: str
+    when: Callable[[Wires], str]
+
+
+@dataclass(frozen=True)
+class Use:
+    """How a module is used."""
+
+    facts: Sequence[Fact] = ()
+    unread: Sequence[Unread] = ()
+
+    def __str__(self) -> str:
+        return "; ".join(each.says for each in (*self.facts, *self.unread))
+
+
+def use_of(design: Design, module: str) -> Use:
+    """Return how a module of a design is used.
+
+    What is said of inputs is part of the interface (docs/architecture.md), or of the module that
+    drives them.
+    """
+    config, fields = design.config, design.manifest["command_fields"]
+
+    def mode_exists(mode: str) -> str:
+        targets, roundings = len(OUTPUT_FORMATS), len(ROUNDINGS)
         return smt.conjunction(
-            _at_most(parts.field(name), parts.width(name), limit) for name, limit in limits.items()
+            [_below(smt.bits(mode, 0, 3), 3, targets), _below(smt.bits(mode, 3, 2), 2, roundings)]
         )
 
-    mode = Fact(
-        "a mode names a target and a rounding that exist",
-        "mode",
-        lambda term: smt.conjunction(
-            [_at_most(smt.bits(term, 0, 3), 3, 4), _at_most(smt.bits(term, 3, 2), 2, 2)]
-        ),
-    )
     if module.startswith(("fp8_converter", "fp8_result_column")):
-        return [mode]
+        says = "a mode names a target and a rounding that exist"
+        return Use([Fact(says, lambda wires: mode_exists(wires.wire("mode")))])
     if module.startswith("fp8_tile_control"):
-        return [
-            Fact("commands are as the interface asks", "commands_payload", exists),
-            Fact("the command in work is, too", "command", exists, register=True),
-            Fact(
-                "there is a phase of the number that the state holds",
-                "fsm_state",
-                lambda term: _at_most(term, 3, 5),
-                register=True,
-            ),
-        ]
+        control = Control(config, fields)
+
+        def offered(wires: Wires) -> str:
+            exists = mode_exists(Command(wires.wire("commands_payload"), fields).mode)
+            allowed = control.assumptions(wires).values()
+            return smt.conjunction([smt.implies(wires.wire("commands_valid"), exists), *allowed])
+
+        def in_work(wires: Wires) -> str:
+            exists = mode_exists(Command(wires.wire("command"), fields).mode)
+            return smt.conjunction([exists, *control.shape(wires).values()])
+
+        return Use(
+            [
+                Fact("commands are as the interface asks", offered),
+                Fact(
+                    "the phase is one that exists, with no more steps left than it has",
+                    in_work,
+                    True,
+                ),
+            ],
+            [
+                Unread(
+                    "nothing reads between commands how many steps are left",
+                    "remaining",
+                    lambda wires: control.phase_is(wires, "IDLE"),
+                )
+            ],
+        )
+    if module == design.manifest["top"]:
+        width = max(1, (config.cols - 1).bit_length())
+
+        def lane_exists(wires: Wires) -> str:
+            lane = wires.wire("lfsr_lane")
+            return _below(lane if width > 1 else smt.as_bit(lane), width, config.cols)
+
+        return Use([Fact("the lane that is asked for exists", lane_exists)])
     if module == "fp8_accumulator_adder":
         says = "products are as the multiplier makes them"
-        return [Fact(says, "product", lambda term: Product(term).well_formed)]
+        return Use([Fact(says, lambda wires: Product(wires.wire("product")).well_formed)])
     if module == "fp8_multiplier":
         says = "operands are as the decoders make them"
-        return [Fact(says, port, lambda term: Operand(term).well_formed) for port in "ab"]
-    return []
+        return Use(
+            [
+                Fact(
+                    says,
+                    lambda wires: smt.conjunction(
+                        Operand(wires.wire(port)).well_formed for port in "ab"
+                    ),
+                )
+            ]
+        )
+    return Use()
 
 
 def why_equivalent(original: Design, mutant: Design, module: str) -> str | None:
@@ -108,36 +157,76 @@ def why_equivalent(original: Design, mutant: Design, module: str) -> str | None:
     except CheckFailedError:
         # The mutation took a register apart: there is nothing to compare it with.
         return None
-    if _same(text, []):
+    netlist = Netlist("miter", text)
+    if _same(netlist, Use()):
         return SAME
-    known = facts(original, module)
-    if known and _same(text, known):
-        return f"{SAME}, as long as {'; '.join(dict.fromkeys(fact.says for fact in known))}"
+    use = use_of(original, module)
+    if use != Use() and _same(netlist, use):
+        return f"{SAME}, as long as {use}"
     return None
 
 
-def _same(miter: str, known: Sequence[Fact]) -> bool:
-    trace = Trace(Netlist("miter", miter))
-    assumed = [
-        smt.assume(fact.holds(trace.wire(f"in_{fact.port}{'.q' * fact.register}")))
-        for fact in known
-    ]
-    kept = {
-        fact.says: fact.holds(trace.wire(f"gold_{fact.port}.d")) for fact in known if fact.register
-    }
-    goals = {"no difference": smt.negation(trace.wire("trigger")), **kept}
-    problem = Problem("\n".join([miter, trace.text, *assumed]), goals)
-    return decide(problem, TIMEOUT).outcome is Outcome.PROVED
+@dataclass(frozen=True)
+class _Before:
+    """Inputs and registers of a module in the miter."""
+
+    trace: Trace
+
+    def wire(self, name: str) -> str:
+        register = f"in_{name}.q"
+        return self.trace.wire(register if register in self.trace.netlist.widths else f"in_{name}")
 
 
-def _at_most(term: str, width: int, limit: int) -> str:
-    return f"(bvule {term} {smt.const(limit, width)})"
+@dataclass(frozen=True)
+class _After:
+    """What registers of the original hold in the next clock."""
+
+    trace: Trace
+
+    def wire(self, name: str) -> str:
+        return self.trace.wire(f"gold_{name}.d")
+
+
+def _same(netlist: Netlist, use: Use) -> bool:
+    """Decide whether original and mutant do the same, and remain so.
+
+    Each has a state of its own: the states are equal, but for registers that nothing reads.
+    """
+    original, mutant = (Trace(netlist, name) for name in ("original", "mutant"))
+    before, after = _Before(original), _After(original)
+    unread = {each.register: each.when for each in use.unread}
+    text = [netlist.text, original.text, mutant.text]
+    text += [smt.assume(fact.holds(before)) for fact in use.facts]
+    goals = {fact.says: fact.holds(after) for fact in use.facts if fact.of_registers}
+    for wire in netlist.widths:
+        side, _, name = wire.partition("_")
+        register = name.rpartition(".")[0]
+        if side == "in":
+            equal = smt.equal(original.wire(wire), mutant.wire(wire))
+            if name.endswith(".q") and register in unread:
+                equal = smt.disjunction([equal, unread[register](before)])
+            text.append(smt.assume(equal))
+        elif side == "gold":
+            equal = smt.equal(original.wire(wire), mutant.wire(f"gate_{name}"))
+            if name.endswith(".d") and register in unread:
+                equal = smt.disjunction([equal, unread[register](after)])
+            goals[name] = equal
+    return decide(Problem("\n".join(text), goals), TIMEOUT).outcome is Outcome.PROVED
+
+
+def _below(term: str, width: int, limit: int) -> str:
+    """Whether a bit-vector is less than a limit, which may be one more than it holds."""
+    return f"(bvult {smt.extend(term, width, width + 1)} {smt.const(limit, width + 1)})"
 
 
 def _miter(original: Design, mutant: Design, module: str) -> str:
-    """Both modules side by side in SMT-LIB; ``trigger`` is whether anything differs."""
+    """Both modules side by side in SMT-LIB.
+
+    Inputs, and what registers hold, are ``in_...`` of both; outputs, and what registers hold next,
+    are ``gold_...`` of the original and ``gate_...`` of the mutant.
+    """
     # What nobody named need not be there by name; an undefined bit is the same on both sides.
-    prepare = ("rename -hide w:_*_", "setundef -zero")
+    prepare = ("rename -hide w:_*_", "opt_clean", "setundef -zero")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "mutant").mkdir()
@@ -151,6 +240,8 @@ def _miter(original: Design, mutant: Design, module: str) -> str:
             *prepare,
             f"rename {module} mutant",
             f"design -copy-from original -as original {module}",
+            # A register is seen only where it drives a whole wire.
+            "splitnets -ports -driver original mutant",
             "expose -dff -evert -evert-dff original mutant",
             "miter -equiv -flatten original mutant miter",
             "hierarchy -top miter",

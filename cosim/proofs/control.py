@@ -6,7 +6,7 @@ contract is in these counts; the invariant ties them to the registers.
 """
 
 from cosim.proofs import smt
-from cosim.proofs.induction import Clock, Count, Run
+from cosim.proofs.induction import Clock, Count, Run, Wires
 from cosim.proofs.layout import Command
 from cosim.proofs.netlist import Netlist
 from cosim.proofs.problem import Shown
@@ -96,7 +96,7 @@ class Control:
         self.fields = fields
         self.prefix = prefix
 
-    def wire(self, clock: Clock, name: str) -> str:
+    def wire(self, clock: Wires, name: str) -> str:
         """One of its wires."""
         return clock.wire(self.prefix + name)
 
@@ -119,7 +119,7 @@ class Control:
             ]
         )
 
-    def assumptions(self, clock: Clock) -> dict[str, str]:
+    def assumptions(self, clock: Wires) -> dict[str, str]:
         """Commands that are offered are allowed."""
         offered = self.wire(clock, "commands_valid")
         payload = self.wire(clock, "commands_payload")
@@ -318,17 +318,17 @@ class Control:
             ]
         )
 
-    def phase_is(self, clock: Clock, *names: str) -> str:
+    def phase_is(self, clock: Wires, *names: str) -> str:
         """Whether control is in one of these phases."""
         return smt.disjunction(
             smt.equal(self.wire(clock, "fsm_state"), smt.const(PHASES[name], 3)) for name in names
         )
 
-    def remaining(self, clock: Clock) -> str:
+    def remaining(self, clock: Wires) -> str:
         """Steps of the phase left after the present one."""
         return smt.extend(self.wire(clock, "remaining"), BITS - 2, BITS)
 
-    def shape(self, clock: Clock) -> dict[str, str]:
+    def shape(self, clock: Wires) -> dict[str, str]:
         """What the registers of control hold in each phase, without the counts."""
         command = self.wire(clock, "command")
         rows, length = self.field(command, "rows"), self.field(command, "length")

@@ -9,10 +9,19 @@ and the absence of one leaves it undecided.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from cosim.proofs import smt
 from cosim.proofs.netlist import Netlist, Trace
 from cosim.proofs.problem import Induction, Problem, Search, Shown
+
+
+class Wires(Protocol):
+    """The wires of a module in some clock."""
+
+    def wire(self, name: str) -> str:
+        """A wire: a truth value if it has one bit, else a bit-vector."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import rtl_gen
 from cosim.mutation.equivalence import SAME, why_equivalent
 from cosim.mutation.faults import FAULTS, find_module
 from cosim.mutation.mutants import rewrite
+from cosim.proofs.control import PHASES
 from pysim import ArrayConfig
 
 
@@ -25,7 +26,7 @@ def edit(design, unit, pattern, text):
 
 
 @pytest.mark.parametrize(
-    "module", ["fp8_pe", "fp8_tile_control_2x3", "fp8_row_3", "fp8_lfsr_64x16"]
+    "module", ["fp8_pe", "fp8_tile_control_2x3", "fp8_mac_array", "fp8_lfsr_64x16"]
 )
 def test_the_original_written_anew_is_the_same(design, module):
     assert why_equivalent(design, rewrite(design), module) == SAME
@@ -58,7 +59,32 @@ def test_phases_that_do_not_exist(design):
     mutant, name = edit(design, "fp8_tile_control", pattern, text)
     why = why_equivalent(design, mutant, name)
     assert why is not None
-    assert "there is a phase of the number that the state holds" in why
+    assert "the phase is one that exists" in why
+
+
+def test_a_register_that_nothing_reads_at_times(design):
+    text = design.modules[find_module(design, "fp8_tile_control")]
+    following = re.search(r"fsm_state <= (\w+);", text)[1]
+
+    def filled_on_the_way_to(phase):
+        replacement = rf"remaining <= \1 | {{24{{{following} == 3'h{phase}}}}};"
+        return edit(design, "fp8_tile_control", r"remaining <= (\w+);", replacement)
+
+    mutant, name = filled_on_the_way_to(PHASES["IDLE"])
+    why = why_equivalent(design, mutant, name)
+    assert why is not None
+    assert why.endswith("nothing reads between commands how many steps are left")
+    mutant, _ = filled_on_the_way_to(PHASES["LOAD"])
+    assert why_equivalent(design, mutant, name) is None
+
+
+def test_a_lane_that_does_not_exist(design):
+    mutant, name = edit(design, "fp8_mac_array", r"lfsr_lane == 2'h2;", "lfsr_lane[1];")
+    assert why_equivalent(design, mutant, name) == (
+        f"{SAME}, as long as the lane that is asked for exists"
+    )
+    mutant, _ = edit(design, "fp8_mac_array", r"lfsr_lane == 2'h2;", "lfsr_lane[0];")
+    assert why_equivalent(design, mutant, name) is None
 
 
 def test_a_register_with_another_start(design):
