@@ -253,12 +253,12 @@ class TB:
         for top, left, height, width in expected.packets:
             for i in range(height):
                 bits = next(taken)
-                last, keep = bits[0] == "1", int(bits[1 : cols + 1], 2)
+                last, keep = bits[0] == "1", _number(bits[1 : cols + 1], "keep")
                 assert last == (i == height - 1), f"last is {last} in row {i} of {height}"
                 assert keep == (1 << width) - 1, f"keep is {keep:#b} with {width} columns"
                 for j in range(width):
                     end = len(bits) - 32 * j
-                    values[top + i, left + j] = int(bits[end - 32 : end], 2)
+                    values[top + i, left + j] = _number(bits[end - 32 : end], "a result")
         self.results.received.clear()
         size = math.prod(expected.values_shape)
         values = values.reshape(-1)[:size].reshape(expected.values_shape)
@@ -477,6 +477,13 @@ class Expected:
     fmt: FloatFormat
     packets: list[tuple[int, int, int, int]]
     patience: int
+
+
+def _number(bits: str, what: str) -> int:
+    try:
+        return int(bits, 2)
+    except ValueError:
+        raise AssertionError(f"{what} is {bits}: bits of it are undefined") from None
 
 
 def _position(name: str, formats: tuple) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from cocotb.triggers import FallingEdge
 
-from cosim.calls import Call, Mismatch
+from cosim.calls import Call, Mismatch, Outcome
 from cosim.campaign import random_conversion, random_gemm
 from cosim.regression.streams import never
 from cosim.regression.testbench import TB, bench_test, regression_test
@@ -26,12 +26,9 @@ LONGEST = 1500
 async def after_reset(bench: TB) -> None:
     """The array waits for a command, with its flags clear and its lanes at their start."""
     await bench.settled()
-    dut = bench.dut
-    assert dut.commands_ready.value
-    assert not dut.busy.value
-    assert not dut.d_valid.value
-    assert int(dut.flags.value) == 0
-    assert (await bench.read_lanes()).tolist() == bench.golden.random_state.tolist()
+    assert bench.dut.commands_ready.value, "no command is taken after reset"
+    _check_idle(bench)
+    _compare_lanes(await bench.read_lanes(), bench.golden.random_state)
 
 
 @regression_test
@@ -216,7 +213,7 @@ async def results_wait(bench: TB) -> None:
         assert not bench.results.received
         bench.results.stall = never
         values = await bench.collect(packets)
-        assert np.array_equal(values.view(np.uint8), expected.values.view(np.uint8))
+        _compare_values(call, values, expected)
         await bench.take_flags()
 
 
@@ -233,7 +230,7 @@ async def operands_wait_for_each_other(bench: TB) -> None:
         assert {name: bench.sources[name].taken for name in "ab"} == before
         bench.sources[late].stall = never
         values = await bench.collect(packets)
-        assert np.array_equal(values.view(np.uint8), expected.values.view(np.uint8))
+        _compare_values(call, values, expected)
         await bench.take_flags()
 
 
@@ -268,13 +265,13 @@ async def commands_in_a_row(bench: TB) -> None:
         rows = sum(height for packets in sent for _, _, height, _ in packets.packets)
         await bench.received(rows, sent[0].patience)
         everything = bench.results.received.copy()
-        for packets, outcome in zip(sent, expected, strict=True):
+        for call, packets, outcome in zip(calls, sent, expected, strict=True):
             height = sum(height for _, _, height, _ in packets.packets)
             bench.results.received[:] = everything[:height]
             del everything[:height]
             values = await bench.collect(packets)
-            assert np.array_equal(values.view(np.uint8), outcome.values.view(np.uint8))
-        assert np.array_equal(await bench.read_lanes(), bench.golden.random_state)
+            _compare_values(call, values, outcome)
+        _compare_lanes(await bench.read_lanes(), bench.golden.random_state)
         await bench.take_flags()
         bench.coverage.sample_queue(calls)
 
@@ -327,10 +324,15 @@ async def reset_while_stalled(bench: TB) -> None:
 async def _reset_and_check(bench: TB) -> None:
     await bench.reset()
     await bench.settled()
-    assert not bench.dut.busy.value
-    assert not bench.dut.d_valid.value
-    assert int(bench.dut.flags.value) == 0
+    _check_idle(bench)
     await bench.check(_one_tile(bench, k=3))
+
+
+def _check_idle(bench: TB) -> None:
+    dut = bench.dut
+    assert not dut.busy.value, "busy after reset"
+    assert not dut.d_valid.value, "a result is offered after reset"
+    assert int(dut.flags.value) == 0, f"flags are {int(dut.flags.value)} after reset"
 
 
 @regression_test
@@ -341,7 +343,7 @@ async def lanes_can_be_set(bench: TB) -> None:
     for _ in range(5):
         states = bench.rng.integers(1, high, config.cols, dtype=np.uint64, endpoint=True)
         await bench.load_lanes(states.tolist())
-        assert np.array_equal(await bench.read_lanes(), states)
+        _compare_lanes(await bench.read_lanes(), states)
         lane = int(bench.rng.integers(config.cols))
         for state in (0, 1, high):
             await FallingEdge(dut.clk)
@@ -352,7 +354,7 @@ async def lanes_can_be_set(bench: TB) -> None:
             dut.lfsr_load.value = 0
             if state:
                 states[lane] = state
-            assert np.array_equal(await bench.read_lanes(), states)
+            _compare_lanes(await bench.read_lanes(), states)
 
 
 @regression_test
@@ -365,7 +367,8 @@ async def lanes_draw_only_for_results(bench: TB) -> None:
         after = await bench.read_lanes()
         drawn = rounding is Rounding.STOCHASTIC and fmt is not FP32
         cols = call.operands["b"].shape[1]
-        assert ((after != before) == (drawn & (np.arange(bench.config.cols) < cols))).all()
+        wrong = np.flatnonzero((after != before) != (drawn & (np.arange(bench.config.cols) < cols)))
+        assert not wrong.size, f"lane {wrong[0]} draws, or does not, against {call.describe()}"
 
 
 @regression_test
@@ -463,8 +466,9 @@ async def flags_stick(bench: TB) -> None:
         await bench.collect(packets)
         total |= call.run(bench.golden).flags.to_bits()
         await bench.settled()
-        assert int(bench.dut.flags.value) == total
-    assert (await bench.take_flags()).to_bits() == total
+        flags = int(bench.dut.flags.value)
+        assert flags == total, f"flags are {flags}: expected {total}"
+    await bench.take_flags()
 
 
 @bench_test
@@ -474,6 +478,18 @@ async def recorded_call(bench: TB) -> None:
     mismatch = Mismatch.load(Path(bench.setup.replay))
     bench.stall_as(mismatch.notes.get("stalls", {}))
     await bench.check(mismatch.call)
+
+
+def _compare_values(call: Call, values: np.ndarray, expected: Outcome) -> None:
+    differences = expected.differences(replace(expected, values=values))
+    assert not differences, f"{call.describe()}: expected and found {'; '.join(differences)}"
+
+
+def _compare_lanes(found: np.ndarray, expected: np.ndarray) -> None:
+    wrong = np.flatnonzero(found != expected)
+    assert not wrong.size, (
+        f"lane {wrong[0]} is in state {found[wrong[0]]:#x} instead of {expected[wrong[0]]:#x}"
+    )
 
 
 def _random_gemm(bench: TB) -> Call:
