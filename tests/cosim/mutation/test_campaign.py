@@ -1,8 +1,10 @@
 """A campaign judges every mutant once, and finds those that the checks do not notice."""
 
 import json
+import re
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -120,6 +122,24 @@ def test_sieve_notices_what_is_awake(design):
 
 def test_quick_tests_exist():
     assert set(QUICK) <= set(testbench.NAMES)
+
+
+def test_the_last_to_notice_is_the_check_of_the_unit(monkeypatch, design):
+    """A fault in how long commands are counted: simulations of the array are too short for it."""
+    name = "fp8_tile_control_1x2"
+    steps = "commands_payload[47:24] - 24'h000001"
+    text, count = re.subn(re.escape(steps), f"{steps} + commands_payload[41]", design.modules[name])
+    assert count == 1
+    faulty = replace(design, modules={**design.modules, name: text})
+    monkeypatch.setattr(campaign, "statements_for", lambda design, module: [])
+    monkeypatch.setattr(campaign, "_simulate", lambda task: None)
+    mutant = Mutant(name, "", "inv", "", "A", 0, 0)
+    verdict = campaign.judge(campaign.Task(design, faulty, mutant, seed=0, limit=1))
+    assert (verdict.fate, verdict.by) == (KILLED, "exhaust: lengths")
+    assert re.fullmatch(
+        r"a tile without C, of length (\d+): output compute is high for (\d+) clocks instead of \1",
+        verdict.why,
+    )
 
 
 def test_mutant_that_never_ends(monkeypatch, design, mutants):

@@ -36,7 +36,7 @@ def run(name, design):
 
 
 # Those that look for suspects are run by the next test.
-@pytest.mark.parametrize("name", ["mac", "nearest", "randomness"])
+@pytest.mark.parametrize("name", ["mac", "nearest", "lengths", "randomness"])
 def test_good_units_pass(design, name):
     result = run(name, design)
     assert result.wrong is None
@@ -60,6 +60,11 @@ def test_fault_is_found_in_its_unit(design, name):
 MORE_FAULTS = {
     "decoder": ("fp8_operand_decoder", r"5'h08", "5'h09"),
     "control": ("fp8_tile_control", r"24'h000003 :", "24'h000004 :"),
+    "lengths": (
+        "fp8_tile_control",
+        r"commands_payload\[47:24\] -",
+        "(commands_payload[47:24] & 24'hffdfff) -",
+    ),
     "element": ("fp8_pe", r"shift \? below\[31:0\]", "shift ? 32'd0"),
 }
 
