@@ -1,26 +1,34 @@
-"""Each planted fault is in Verilog that tools accept, and the regression notices it."""
+"""Planted faults are Verilog that tools accept; proofs and regression notice each, by command."""
 
 import shutil
 
 import pytest
 
 import rtl_gen
-from cosim.mutation.faults import FAULTS
-from cosim.regression.runner import run_regression
+from cosim.mutation.faults import FAULTS, find_module
 from cosim.rtl.verilator import find_verilator
 from pysim import ArrayConfig, InputError
 
 NOTICED_BY = {
-    "dropped sticky bit": "boundaries_of_addition",
-    "ties rounded away": "boundaries_of_conversion",
-    "wrong sign of an exact zero": "boundaries_of_addition",
-    "product shifted by one for a subnormal operand": "special_operands",
-    "draw off by one bit": "random_conversions",
-    "LFSR stepped once too often under back-pressure": "stalled_gemms",
-    "NaN payload let through": "payloads_of_nan",
-    "accumulator not cleared between tiles": "special_operands",
-    "last column of a partial tile kept": "random_gemms",
+    "dropped sticky bit": ("adder/sum", "boundaries_of_addition"),
+    "ties rounded away": ("convert/e5m2-nearest", "boundaries_of_conversion"),
+    "wrong sign of an exact zero": ("adder/sum", "boundaries_of_addition"),
+    "product shifted by one for a subnormal operand": ("multiplier/e5m2-e5m2", "special_operands"),
+    "draw off by one bit": ("lfsr/draw", "random_conversions"),
+    "LFSR stepped once too often under back-pressure": ("column/draws", "stalled_gemms"),
+    "NaN payload let through": ("convert/fp32", "payloads_of_nan"),
+    "accumulator not cleared between tiles": ("array/start", "special_operands"),
+    "last column of a partial tile kept": ("array/keep", "random_gemms"),
 }
+"""A statement and a test for each fault, out of several that notice it."""
+
+EVIDENCE = {
+    "LFSR stepped once too often under back-pressure": "lanes draw too often or too seldom (lane ",
+    "accumulator not cleared between tiles": "accumulators do not start from +0",
+    "last column of a partial tile kept": "results tell of wrong columns",
+}
+"""What tells of faults between units: no unit is wrong by itself."""
+
 CONFIGS = [
     ArrayConfig(1, 2, lfsr_width=16, random_bits=1),
     ArrayConfig(2, 3, lfsr_width=8, random_bits=8),
@@ -56,11 +64,21 @@ def test_verilator_accepts(tmp_path, config):
 
 @needs_icarus
 @pytest.mark.parametrize("name", FAULTS)
-def test_regression_notices(design, tmp_path, name):
-    test = NOTICED_BY[name]
-    faulty = FAULTS[name].plant(design)
-    outcome = run_regression(faulty, tmp_path, simulator="icarus", expression=f"^{test}$")
-    assert list(outcome.failures) == [test]
+def test_commands_name_the_unit(fp8cosim, design, tmp_path, name):
+    statement, test = NOTICED_BY[name]
+    rtl_gen.save(FAULTS[name].plant(design), tmp_path / "rtl")
+    unit = find_module(design, FAULTS[name].unit)
+
+    done = fp8cosim("prove", "--rtl", "rtl", "-k", f"^{statement}$")
+    assert done.returncode == 1
+    sentence = f"1 of 1 statements refuted (the fault is in {unit}): {statement}"
+    assert done.stderr.endswith(f"fp8cosim: {sentence}\n")
+
+    arguments = ("--rtl", "rtl", "-k", f"^{test}$", "--simulator", "icarus", "-o", "out")
+    done = fp8cosim("regress", *arguments)
+    assert done.returncode == 1
+    found = f"fp8cosim: 1 of 1 tests failed: {test}; {unit} is at fault: "
+    assert f"{found}{EVIDENCE.get(name, '')}" in done.stderr
 
 
 def test_edited_verilog_is_refused(design):

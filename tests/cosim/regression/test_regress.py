@@ -16,7 +16,6 @@ from cosim.errors import CheckFailedError
 from cosim.mutation.faults import FAULTS as FAULTY
 from cosim.regression import testbench
 from cosim.regression.agreement import disagreements
-from cosim.regression.diagnosis import diagnose
 from cosim.regression.runner import (
     Outcome,
     OutOfTimeError,
@@ -170,37 +169,6 @@ def test_edited_verilog_fails_by_command(fp8cosim, tmp_path, design):
     assert waves.suffix == (".fst" if writes_fst("verilator") else ".vcd")
     assert waves.stat().st_size > 1000
     assert str(waves) in done.stderr
-
-
-# Faults in a unit are named by its own check (tests/cosim/units); these are between the units.
-@needs_icarus
-@pytest.mark.parametrize(
-    ("fault", "evidence"),
-    [
-        ("accumulator not cleared between tiles", "accumulators do not start from"),
-        ("last column of a partial tile kept", "results tell of wrong columns"),
-    ],
-)
-def test_unit_at_fault_is_named(fp8cosim, tmp_path, design, fault, evidence):
-    rtl_gen.save(FAULTY[fault].plant(design), tmp_path / "rtl")
-    arguments = ("--rtl", "rtl", "-k", "random_gemms", "--simulator", "icarus", "--json")
-    done = fp8cosim("regress", *arguments, "-o", "out")
-    assert done.returncode == 1
-    (suspect,) = json.loads(done.stdout)["suspects"]
-    assert suspect["unit"] == "fp8_mac_array"
-    assert evidence in suspect["evidence"]
-    assert "fp8_mac_array is at fault: " in done.stderr
-
-
-@needs_icarus
-def test_lanes_that_draw_too_often_are_told_by_their_states(tmp_path):
-    design = FAULTY["LFSR stepped once too often under back-pressure"].plant(
-        rtl_gen.design(ArrayConfig(2, 2))
-    )
-    outcome = run_regression(design, tmp_path, simulator="icarus", expression="stalled_gemms")
-    suspect = diagnose(design, outcome)[0]
-    assert suspect.unit.startswith("fp8_result_column")
-    assert "lanes draw too often or too seldom (lane " in suspect.evidence
 
 
 def test_both_simulators_agree(fp8cosim, tmp_path):
