@@ -25,6 +25,8 @@ test-long: $(VENV)/installed
 	$(BIN)/fp8cosim generate --top engine --rows 4 --cols 4 -o $(OUT)/engine
 	FP8COSIM_ENGINE_GEMMS=1000 $(BIN)/fp8cosim regress --rtl $(OUT)/engine --simulator both \
 		-o $(OUT)/regress-engine
+	rm -rf $(OUT)/mutate
+	$(BIN)/fp8cosim mutate --count 320 -o $(OUT)/mutate
 	FP8COSIM_KILLS=20 $(BIN)/pytest tests/cosim/training/test_kills.py
 	FP8COSIM_NETLISTS=3000 $(BIN)/pytest tests/cosim/lockstep -k random_circuits
 
