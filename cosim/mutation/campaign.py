@@ -295,7 +295,9 @@ def _check_original(design: Design, seed: int) -> float:
     """Check that the design passes as Yosys writes it; return the seconds that it took."""
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        outcome = run_regression(rewrite(design), Path(folder), simulator="icarus", seed=seed)
+        outcome = run_regression(
+            rewrite(design), Path(folder), simulator="icarus", seed=seed, stop_at_failure=True
+        )
     if outcome.failures:
         test, why = next(iter(outcome.failures.items()))
         raise CheckFailedError(f"the Verilog fails without a mutant, in {test}: {why}")

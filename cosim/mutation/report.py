@@ -8,6 +8,9 @@ from matplotlib.figure import Figure
 
 from cosim.mutation.campaign import EQUIVALENT, FATES, KILLED, SURVIVED, Verdict
 
+KINDS = ("regression", "proof", "exhaust")
+"""Kinds of checks that notice mutants, as verdicts name them."""
+
 COLOURS = {KILLED: "#0b6e99", EQUIVALENT: "#b8b8b8", SURVIVED: "#d9730d"}
 
 
@@ -17,15 +20,18 @@ def summarise(verdicts: Sequence[Verdict]) -> dict:
     Returns
     -------
     dict
-        ``mutants`` and the number of each fate; ``score`` is the share of killed mutants among
-        those that are not proved equivalent, ``score_of_all`` among all; None without any.
+        ``mutants`` and the number of each fate; ``killed_by`` has the killed ones by the kind of
+        check that noticed them first; ``score`` is the share of killed mutants among those that are
+        not proved equivalent, ``score_of_all`` among all; None without any.
     """
     counts = Counter(verdict.fate for verdict in verdicts)
+    kinds = Counter(verdict.by.partition(":")[0] for verdict in verdicts if verdict.fate == KILLED)
     total = len(verdicts)
     faults = total - counts[EQUIVALENT]
     return {
         "mutants": total,
         **{fate: counts[fate] for fate in FATES},
+        "killed_by": {kind: kinds[kind] for kind in KINDS},
         "score": counts[KILLED] / faults if faults else None,
         "score_of_all": counts[KILLED] / total if total else None,
     }
@@ -47,16 +53,20 @@ def killers(verdicts: Sequence[Verdict]) -> dict[str, int]:
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
-    """Return the summary of modules as Markdown, survivors and why they survive below."""
+    """Return the summary of modules as Markdown, survivors and why they survive below.
+
+    The columns *by* count killed mutants by what noticed them first.
+    """
+    kinds = " | ".join(f"by {kind}" for kind in KINDS)
     lines = [
-        f"| module | mutants | {' | '.join(FATES)} | killed of those not equivalent |",
-        "|" + "---|" * (len(FATES) + 3),
+        f"| module | mutants | equivalent | {kinds} | survived | score |",
+        "|---" + "|---:" * (len(KINDS) + 4) + "|",
     ]
     rows = {**by_module(verdicts), "**all**": summarise(verdicts)}
     for module, row in rows.items():
-        counts = " | ".join(str(row[fate]) for fate in FATES)
+        counts = (row["mutants"], row[EQUIVALENT], *row["killed_by"].values(), row[SURVIVED])
         score = "" if row["score"] is None else f"{100 * row['score']:.1f} %"
-        lines.append(f"| {module} | {row['mutants']} | {counts} | {score} |")
+        lines.append(f"| {module} | {' | '.join(map(str, counts))} | {score} |")
     survivors = [verdict for verdict in verdicts if verdict.fate == SURVIVED]
     if survivors:
         lines += ["", "Survivors:", ""]

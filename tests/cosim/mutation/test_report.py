@@ -18,14 +18,15 @@ def test_score_is_the_share_of_faults():
     assert (total[KILLED], total[EQUIVALENT], total[SURVIVED]) == (3, 1, 1)
     assert total["score"] == 3 / 4
     assert total["score_of_all"] == 3 / 5
+    assert total["killed_by"] == {"regression": 2, "proof": 1, "exhaust": 0}
     assert by_module(VERDICTS)["a"]["score"] == 1
     assert summarise(VERDICTS[3:4])["score"] is None
 
 
 def test_table_names_survivors():
     text = table(VERDICTS)
-    assert "| a | 4 | 3 | 1 | 0 | 100.0 % |" in text
-    assert "| **all** | 5 | 3 | 1 | 1 | 75.0 % |" in text
+    assert "| a | 4 | 1 | 2 | 1 | 0 | 0 | 100.0 % |" in text
+    assert "| **all** | 5 | 1 | 2 | 1 | 0 | 1 | 75.0 % |" in text
     assert "- b: 1: not explained" in text
 
 
