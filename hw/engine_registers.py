@@ -19,7 +19,7 @@ COUNTERS = {
 COUNTER_BITS = 64
 
 
-def engine_registers(config: ArrayConfig) -> RegisterMap:
+def engine_registers(config: ArrayConfig, latency: int) -> RegisterMap:
     """Return the register map of an engine."""
     constant, state, setting = Access.CONSTANT, Access.STATE, Access.SETTING
     sticky, trigger, direct = Access.STICKY, Access.TRIGGER, Access.DIRECT
@@ -54,6 +54,11 @@ def engine_registers(config: ArrayConfig) -> RegisterMap:
                     Field("lfsr_width", 8, constant, "bits of a lane", config.lfsr_width),
                     Field("random_bits", 8, constant, "bits of a draw", config.random_bits),
                 ),
+            ),
+            Register(
+                "pipeline",
+                "how the engine was generated",
+                (Field("latency", 8, constant, "clocks of a step, and slots", latency),),
             ),
             Register(
                 "seed_low",

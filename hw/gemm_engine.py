@@ -1,14 +1,13 @@
-"""The GEMM engine: the MAC array behind AXI4-Stream and AXI4-Lite, with a tile schedule."""
+"""The GEMM engine: an array with overlap behind AXI4-Stream and AXI4-Lite, with a tile schedule."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.array import MacArray
 from hw.axi import axi_lite, axi_stream
-from hw.control import SIDE_BITS, Operation
+from hw.control import Operation
 from hw.engine_registers import COUNTER_BITS, COUNTERS, engine_registers
 from hw.hierarchy import Block, place
-from hw.packet import PacketCheck
+from hw.overlapped_array import OverlappedArray
 from hw.register_file import RegisterFile
 from hw.sequencer import TileSequencer
 from pysim.config import ArrayConfig
@@ -20,10 +19,12 @@ from pysim.formats import OUTPUT_FORMATS
 class GemmEngine(Block):
     """Whole GEMMs: sizes and settings in registers, matrices in streams.
 
-    Software writes the settings, then START. The streams carry a packet for each tile, row of
-    tiles by row of tiles, each from left to right: `s_axis_a` the columns of A for k ascending,
-    `s_axis_b` the rows of B likewise, `s_axis_c` the rows of C if it is loaded, or the numbers to
-    convert, and `m_axis_d` the rows of the result. ``docs/engine.md`` tells more.
+    Software writes the settings, then START. The streams carry a packet for each tile, of `rows`
+    rows and `latency` times `cols` columns, row of tiles by row of tiles, each from left to right.
+    The columns of a tile are cut into slots of `cols`. `s_axis_a` carries the columns of A for k
+    ascending, `s_axis_b` likewise the rows of B, slot after slot; `s_axis_c` the rows of C of a
+    slot, slot after slot, if it is loaded, or the numbers to convert; and `m_axis_d` the rows of
+    the result of a slot, slot after slot. ``docs/engine.md`` tells more.
 
     A packet that ends early or late, or lacks bytes that count, fails the call, and so does STOP:
     no result leaves any more, and what comes in is thrown away, so that no sender hangs, until
@@ -32,6 +33,8 @@ class GemmEngine(Block):
     Parameters
     ----------
     config : ArrayConfig
+    latency : int
+        Clocks of a step, 1 to 6, and sums that an element computes in turns.
 
     Members
     -------
@@ -47,9 +50,9 @@ class GemmEngine(Block):
 
     NAME = "fp8_gemm_engine"
 
-    def __init__(self, config: ArrayConfig):
-        self.config = config
-        self.registers = engine_registers(config)
+    def __init__(self, config: ArrayConfig, latency: int):
+        self.config, self.latency = config, latency
+        self.registers = engine_registers(config, latency)
         super().__init__(
             {
                 "s_axil": In(axi_lite(self.registers.address_width)),
@@ -69,8 +72,8 @@ class GemmEngine(Block):
         m = Module()
         config = self.config
         registers = RegisterFile(self.registers)
-        sequencer = TileSequencer(config.rows, config.cols)
-        array = MacArray(config)
+        sequencer = TileSequencer(config.rows, config.cols * self.latency)
+        array = OverlappedArray(config, self.latency)
         reset_array = Signal()
         m.submodules.registers = place(registers, platform)
         m.submodules.sequencer = place(sequencer, platform)
@@ -93,63 +96,37 @@ class GemmEngine(Block):
 
         # Tiles
         tile_starts = Signal()
-        rows = Signal(SIDE_BITS)
-        cols = Signal(SIDE_BITS)
-        command = sequencer.commands.payload
-        converts = command.operation == Operation.CONVERT
         m.d.comb += [
-            array.commands.payload.eq(command),
+            array.commands.payload.eq(sequencer.commands.payload),
             array.commands.valid.eq(sequencer.commands.valid),
             sequencer.commands.ready.eq(array.commands.ready),
             tile_starts.eq(sequencer.commands.valid & sequencer.commands.ready),
             sequencer.clear.eq(clear | wrong),
         ]
-        with m.If(tile_starts):
-            m.d.sync += [rows.eq(command.rows), cols.eq(command.cols)]
 
-        # Streams in. The array takes A and B together: offered B for good, it shows by its
-        # readiness for A whether it computes.
-        both = Signal()
-        computes = Signal()
-        takes_c = Signal()
-        a, b, c = self.s_axis_a, self.s_axis_b, self.s_axis_c
-        m.d.comb += [
-            both.eq(a.tvalid & b.tvalid),
-            array.a.valid.eq(both),
-            array.b.valid.eq(1),
-            array.c.valid.eq(c.tvalid),
-            array.a.payload.eq(a.tdata),
-            array.b.payload.eq(b.tdata),
-            array.c.payload.eq(c.tdata),
-            computes.eq(both & array.a.ready & ~failed),
-            takes_c.eq(c.tvalid & array.c.ready & ~failed),
-            a.tready.eq(failed | array.a.ready & b.tvalid),
-            b.tready.eq(failed | array.a.ready & a.tvalid),
-            c.tready.eq(failed | array.c.ready),
-        ]
-        rows_of_c = Mux(command.load_c, command.rows, 0)
+        # Streams in: a packet ends where the array needs no more of it.
         found_wrong = []
-        for name, port, lane_bytes, used, length, transfer in (
-            ("a", a, 1, rows, Mux(converts, 0, command.length), computes),
-            ("b", b, 1, cols, Mux(converts, 0, command.length), computes),
-            ("c", c, 4, cols, Mux(converts, command.length, rows_of_c), takes_c),
-        ):
-            check = PacketCheck()
-            m.submodules[f"{name}_packet"] = place(check, platform)
-            lanes = len(port.tkeep) // lane_bytes
+        for name, lane_bytes in (("a", 1), ("b", 1), ("c", 4)):
+            port = getattr(self, f"s_axis_{name}")
+            inside, used = getattr(array, name), getattr(array, f"{name}_used")
+            ends_here = getattr(array, f"{name}_last")
+            wrong_here = getattr(registers, f"errors_{name}_packet_set")
             kept = [
-                port.tkeep.word_select(lane, lane_bytes).all() | (lane >= used)
-                for lane in range(lanes)
+                port.tkeep.word_select(lane, lane_bytes).all() | ~used[lane]
+                for lane in range(len(used))
             ]
             m.d.comb += [
-                check.length.eq(length),
-                check.start.eq(tile_starts),
-                check.transfer.eq(transfer),
-                check.last.eq(port.tlast),
-                check.complete.eq(Cat(*kept).all()),
-                getattr(registers, f"errors_{name}_packet_set").eq(check.wrong),
+                inside.payload.eq(port.tdata),
+                inside.valid.eq(port.tvalid),
+                port.tready.eq(failed | inside.ready),
+                wrong_here.eq(
+                    port.tvalid
+                    & inside.ready
+                    & ~failed
+                    & ((port.tlast != ends_here) | ~Cat(*kept).all())
+                ),
             ]
-            found_wrong.append(check.wrong)
+            found_wrong.append(wrong_here)
         m.d.comb += wrong.eq(Cat(*found_wrong).any() | registers.stop_stop & busy)
 
         # Stream out. What is offered stays so; `current` tells whether it belongs to the call.
@@ -174,8 +151,8 @@ class GemmEngine(Block):
         with m.If(clear | wrong):
             m.d.sync += current.eq(0)
 
-        # The array takes a command while the last row of the tile before may still wait here.
-        tiles_inside = Signal(2)
+        # One tile is prepared, one computes, and one leaves.
+        tiles_inside = Signal(3)
         ends = Signal()
         m.d.comb += ends.eq(packet_leaves & ~sequencer.active & (tiles_inside == 1))
         m.d.comb += registers.status_done_set.eq(ends & ~wrong)
@@ -189,17 +166,15 @@ class GemmEngine(Block):
                 m.d.sync += busy.eq(0)
 
         self._lanes(m, registers, array)
-        m.d.comb += array.clear_flags.eq(1)
         for name in ("invalid", "overflow", "underflow", "inexact"):
             m.d.comb += getattr(registers, f"flags_{name}_set").eq(array.flags[name] & ~failed)
 
-        waits_for_operands = array.a.ready & ~both | array.c.ready & ~c.tvalid
         steps = {
             "cycles": busy,
-            "computing": computes,
-            "starved": busy & waits_for_operands,
+            "computing": array.operands,
+            "starved": busy & array.starved,
             "blocked": busy & out.tvalid & ~out.tready,
-            "macs": Mux(computes, rows * cols, 0),
+            "macs": Mux(array.operands, array.step_rows * array.step_cols, 0),
         }
         for name in COUNTERS:
             count = Signal(COUNTER_BITS, name=name)

@@ -4,8 +4,9 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from hw.control import LENGTH_BITS, Command, Operation
+from hw.control import LENGTH_BITS, Operation
 from hw.hierarchy import Block
+from hw.schedule import Job
 
 
 class TileSequencer(Block):
@@ -17,11 +18,11 @@ class TileSequencer(Block):
     Parameters
     ----------
     rows, cols : int
-        Sides of the array.
+        Sides of a tile.
 
     Members
     -------
-    call : In(Command)
+    call : In(Job)
         What tiles have in common; `rows`, `cols`, and `length` do not count.
     m, n, k : In(24)
         At least 1; a conversion has no k, and an n of at most `cols`.
@@ -29,7 +30,7 @@ class TileSequencer(Block):
         Take the sizes, and begin.
     clear : In(1)
         Forget what is left.
-    commands : Out(stream of Command)
+    commands : Out(stream of Job)
     active : Out(1)
         A command is left to hand out.
     """
@@ -38,13 +39,13 @@ class TileSequencer(Block):
         self.rows, self.cols = rows, cols
         super().__init__(
             {
-                "call": In(Command),
+                "call": In(Job),
                 "m": In(LENGTH_BITS),
                 "n": In(LENGTH_BITS),
                 "k": In(LENGTH_BITS),
                 "start": In(1),
                 "clear": In(1),
-                "commands": Out(stream.Signature(Command)),
+                "commands": Out(stream.Signature(Job)),
                 "active": Out(1),
             }
         )

@@ -14,21 +14,24 @@ class Skew(Block):
     ----------
     lanes : int
         Lanes, at least 1.
+    lane : ShapeLike
+        What is in a lane.
 
     Members
     -------
-    aligned : In of `lanes` times OperandLane, packed
-    skewed : Out of `lanes` times OperandLane, packed
+    aligned : In of `lanes` times `lane`, packed
+    skewed : Out of `lanes` times `lane`, packed
     """
 
-    def __init__(self, lanes: int):
-        self.lanes = lanes
-        self._width = Shape.cast(OperandLane).width
+    def __init__(self, lanes: int, lane=OperandLane):
+        self.lanes, self.lane = lanes, lane
+        self._width = Shape.cast(lane).width
         super().__init__({"aligned": In(lanes * self._width), "skewed": Out(lanes * self._width)})
 
     @property
     def module_name(self):
-        return f"fp8_skew_{self.lanes}"
+        suffix = "" if self.lane is OperandLane else f"_of_{self._width}"
+        return f"fp8_skew_{self.lanes}{suffix}"
 
     def elaborate(self, platform):
         m = Module()

@@ -30,3 +30,54 @@ def quantize_cycles(config: ArrayConfig, count: int) -> int:
     full_rows, rest = divmod(count, config.cols)
     commands = [rows for rows in (full_rows, min(rest, 1)) if rows]
     return sum(1 + rows for rows in commands) + 1
+
+
+def engine_cycles(
+    config: ArrayConfig, latency: int, m: int, n: int, k: int, *, load_c: bool
+) -> int:
+    """Return the clock cycles of a GEMM on the engine with overlap, from START to the last result.
+
+    Two machines work side by side. One computes: `latency` cycles for each k of a tile. The other
+    loads C for the next tile, lets it begin, waits until its beginning has crossed the array, and
+    drains the tile before.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+    latency : int
+        Cycles of a step; a tile has `latency` times the columns of the array.
+    m, n, k : int
+        At least 1.
+    load_c : bool
+    """
+    rows, cols = config.rows, config.cols
+    crossing = max(1, rows + cols - latency + 1)
+    # When the machines are free, from the cycle on in which the first command is taken.
+    idle, computed = 0, -1
+    drain = 0
+    for top in range(0, m, rows):
+        for left in range(0, n, latency * cols):
+            slots = min(latency, -(-(n - left) // cols))
+            ready = idle + 1 + (slots * rows if load_c else 0)
+            launched = max(ready, computed)
+            first = _turn(launched + 1, latency, computed)
+            idle = first + latency + crossing + drain
+            computed = first + latency * k - 1
+            drain = slots * min(rows, m - top)
+    launched = max(idle, computed + 1) + 1
+    first = _turn(launched + 1, latency, computed)
+    return first + latency + crossing + drain + ENGINE_ENDS
+
+
+ENGINE_ENDS = 2
+"""From START to the first command, and from the last conversion until the stream has it taken."""
+
+
+def _turn(earliest: int, latency: int, computed: int) -> int:
+    """Return the first cycle from `earliest` on in which slot 0 has its turn.
+
+    Turns go on from where the tile before ended, in cycle `computed`; the first tile need not wait.
+    """
+    if computed < 0:
+        return earliest
+    return earliest + (computed + 1 - earliest) % latency

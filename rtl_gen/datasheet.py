@@ -17,15 +17,15 @@ _OTHERS = {
 }
 
 
-def datasheet(config: ArrayConfig, ports: list[dict], registers: RegisterMap) -> str:
+def datasheet(config: ArrayConfig, latency: int, ports: list[dict], registers: RegisterMap) -> str:
     """Return the data sheet as Markdown: geometry, ports, packets, throughput, registers."""
     rows, cols = config.rows, config.cols
     lines = [
         f"# FP8 GEMM engine, {rows} x {cols}",
         "",
         f"An array of {rows} x {cols} processing elements, {rows * cols} multiply-accumulates a "
-        f"clock. {cols} lanes of random bits, {config.lfsr_width} bits wide, "
-        f"{config.random_bits} bits a draw.",
+        f"clock, each {latency} clocks long. {cols} lanes of random bits, {config.lfsr_width} bits "
+        f"wide, {config.random_bits} bits a draw.",
         "",
         "## Ports",
         "",
@@ -46,22 +46,25 @@ def datasheet(config: ArrayConfig, ports: list[dict], registers: RegisterMap) ->
         "",
         "## Packets",
         "",
-        f"A result of M x N is cut into tiles of {rows} x {cols}, row of tiles by row of tiles, "
-        "each from left to right; tiles at the lower and right edges are what is left. For each "
-        "tile there is a packet of K transfers on A and on B, of as many transfers as the tile has "
-        "rows on D, and on C likewise if it is loaded. A conversion is one packet of M transfers "
-        "on C, and one on D. Lanes that a tile does not use may carry anything; `tkeep` of the "
-        "others must be set. Numbers are in little-endian order.",
+        f"A result of M x N is cut into tiles of {rows} x {latency * cols}, row of tiles by row of "
+        "tiles, each from left to right; tiles at the lower and right edges are what is left. The "
+        f"columns of a tile are cut into up to {latency} slots of {cols}. For each tile there is a "
+        "packet on each stream: on A a transfer for each k, on B one for each k and slot, slot "
+        "after slot; on D, and on C if it is loaded, one for each slot and row, row after row. A "
+        "conversion is one packet of M transfers on C, and one on D. Lanes that a slot does not "
+        "use may carry anything; `tkeep` of the others must be set. Numbers are in little-endian "
+        "order.",
         "",
         "## Clocks",
         "",
-        "Without stalls, from START until the last result is taken, a GEMM takes",
+        f"A tile computes for {latency} K clocks. Meanwhile C is loaded for the next one, and the "
+        "results of the one before leave. Without stalls, and with K long enough to hide that "
+        f"(K of {2 * rows + cols // latency + 3} always is), a GEMM takes",
         "",
-        f"    ceil(M / {rows}) * ceil(N / {cols}) * (1 + K + {rows + cols - 1} + L) "
-        f"+ M * ceil(N / {cols}) + s",
+        f"    {latency} K * ceil(M / {rows}) * ceil(N / {latency * cols}) + s",
         "",
-        f"clocks, where L is {rows} with C and 0 without, and s, for starting and ending, is at "
-        "most 5. A conversion takes M + 1 + s.",
+        f"clocks; s, for the first tile to begin and the last one to leave, is at most "
+        f"{4 * latency + latency * rows * 2 + 2 * (rows + cols) + 16}. A conversion takes M + 5.",
         "",
         "## Registers",
         "",

@@ -16,6 +16,7 @@ from hw.array import MacArray
 from hw.control import Command
 from hw.engine_registers import engine_registers
 from hw.gemm_engine import GemmEngine
+from hw.step import checked_latency
 from pysim import ArrayConfig, InputError
 from rtl_gen.datasheet import datasheet, template
 from rtl_gen.emitter import Emitter, block_ports, yosys_version
@@ -42,21 +43,36 @@ class Design:
     manifest: dict
 
 
-TOPS = {"array": MacArray, "engine": GemmEngine}
-"""What can be generated: the array with bare streams, or the engine around it, on AXI."""
+TOPS = ("array", "engine")
+DEFAULT_LATENCY = 4
 
 
-def design(config: ArrayConfig, top: str = "array") -> Design:
-    """Generate the Verilog of an array, or of an engine with it, in memory.
+def design(config: ArrayConfig, top: str = "array", latency: int | None = None) -> Design:
+    """Generate Verilog in memory.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+    top : str
+        ``"array"``, with bare streams, or ``"engine"``, with pipelines and overlap, on AXI.
+    latency : int, optional
+        Of an engine: clocks of a step, 1 to 6; 4 by default.
 
     Raises
     ------
     InputError
-        If `top` is neither ``"array"`` nor ``"engine"``.
+        If there is no such top or latency, or a latency is given for an array.
     """
     if top not in TOPS:
         raise InputError(f"unknown top {top!r}: allowed are {', '.join(TOPS)}")
-    block = TOPS[top](config)
+    if top == "array" and latency is not None:
+        raise InputError(f"latency {latency} is not allowed: an array takes a step in a clock")
+    described = {}
+    if top == "array":
+        block = MacArray(config)
+    else:
+        described["latency"] = checked_latency(DEFAULT_LATENCY if latency is None else latency)
+        block = GemmEngine(config, **described)
     ports = [_port("clk", 1, "input"), _port("rst", 1, "input")]
     for name, flow, value in block_ports(block):
         ports.append(_port(name, len(value), "input" if flow is wiring.In else "output"))
@@ -66,6 +82,7 @@ def design(config: ArrayConfig, top: str = "array") -> Design:
     manifest = {
         "top": block.module_name,
         "config": config.to_dict(),
+        **described,
         "ports": ports,
         "command_fields": _fields(Command.as_shape()),
         "files": {f"{name}.v": _digest(text) for name, text in sorted(modules.items())},
@@ -78,7 +95,9 @@ def design(config: ArrayConfig, top: str = "array") -> Design:
     return Design(config, modules, manifest)
 
 
-def generate(config: ArrayConfig, folder: str | Path, top: str = "array") -> Design:
+def generate(
+    config: ArrayConfig, folder: str | Path, top: str = "array", latency: int | None = None
+) -> Design:
     """Write Verilog, one module a file, with `manifest.json` and a FuseSoC core.
 
     An engine comes with its data sheet, a template to instantiate it, and its registers as a C
@@ -90,15 +109,16 @@ def generate(config: ArrayConfig, folder: str | Path, top: str = "array") -> Des
     config : ArrayConfig
     folder : str or Path
     top : str
+    latency : int, optional
         As for `design`.
 
     Raises
     ------
     InputError
-        If there is no such top, or the folder cannot be written, or holds anything else.
+        As for `design`, or if the folder cannot be written, or holds anything else.
     """
     with _replacing(Path(folder)) as temporary:
-        result = design(config, top)
+        result = design(config, top, latency)
         _write(result, temporary)
     return result
 
@@ -152,9 +172,10 @@ def _write(result: Design, folder: Path) -> None:
 
 def _engine_documents(result: Design) -> dict[str, str]:
     top, ports = result.manifest["top"], result.manifest["ports"]
-    registers = engine_registers(result.config)
+    latency = result.manifest["latency"]
+    registers = engine_registers(result.config, latency)
     return {
-        "datasheet.md": datasheet(result.config, ports, registers),
+        "datasheet.md": datasheet(result.config, latency, ports, registers),
         f"{top}_instance.sv": template(top, ports),
         f"{top}.h": c_header(registers, top),
         f"{top}.rdl": system_rdl(registers, top),

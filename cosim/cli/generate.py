@@ -19,6 +19,9 @@ def generate(
     top: Annotated[
         str, typer.Option(help="array, with bare streams, or engine, around it, on AXI.")
     ] = "array",
+    latency: Annotated[
+        int | None, typer.Option(help="Of an engine: clocks of a step, 1 to 6; 4 by default.")
+    ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder to write; replaced if generated before.")
     ] = Path("build/rtl"),
@@ -26,7 +29,7 @@ def generate(
 ) -> None:
     """Write Verilog, one module a file, with manifest.json and a FuseSoC core."""
     start = time.perf_counter()
-    result = rtl_gen.generate(array_config(config, rows, cols), output, top)
+    result = rtl_gen.generate(array_config(config, rows, cols), output, top, latency)
     seconds = time.perf_counter() - start
     size = f"{result.config.rows} x {result.config.cols}"
     finish(

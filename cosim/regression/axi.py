@@ -1,5 +1,6 @@
 """The test bench of the GEMM engine: calls made through its registers and streams."""
 
+import math
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -65,6 +66,20 @@ class Packet:
         return AxiStreamFrame(self.data, list(self.keep))
 
 
+def _joined(packets: list[Packet]) -> Packet:
+    return Packet(b"".join(p.data for p in packets), b"".join(p.keep for p in packets))
+
+
+def _interleaved(packets: list[Packet], lanes: int) -> Packet:
+    """Return a packet that takes a transfer of each in turns."""
+
+    def turns(parts: list[bytes]) -> bytes:
+        rows = [np.frombuffer(part, dtype=np.uint8).reshape(-1, lanes) for part in parts]
+        return np.stack(rows, axis=1).tobytes()
+
+    return Packet(turns([p.data for p in packets]), turns([p.keep for p in packets]))
+
+
 class EngineTB:
     """Drives the engine by models of AXI, and compares it with the golden engine.
 
@@ -83,7 +98,8 @@ class EngineTB:
         self.name = name
         self.trace: list[int] = []
         self.config = ArrayConfig.from_dict(setup.manifest["config"])
-        self.registers = engine_registers(self.config)
+        self.latency = setup.manifest["latency"]
+        self.registers = engine_registers(self.config, self.latency)
         self.offsets = self.registers.offsets()
         self.golden = GoldenEngine(self.config)
         self.rng = np.random.default_rng([setup.seed, zlib.crc32(name.encode())])
@@ -279,15 +295,25 @@ class EngineTB:
         if call.kind == "quantize":
             return {"a": [], "b": [], "c": [self._rows(operands["x"].view(np.uint32), cols)]}
         packets: dict[str, list[Packet]] = {"a": [], "b": [], "c": []}
-        m, n = operands["a"].shape[0], operands["b"].shape[1]
-        for top in range(0, m, rows):
-            for left in range(0, n, cols):
-                packets["a"].append(self._rows(operands["a"][top : top + rows].T, rows))
-                packets["b"].append(self._rows(operands["b"][:, left : left + cols], cols))
-                if "c" in operands:
-                    part = operands["c"][top : top + rows, left : left + cols]
-                    packets["c"].append(self._rows(part.view(np.uint32), cols))
+        a, b = operands["a"], operands["b"]
+        for top, slots in self.tiles(a.shape[0], b.shape[1]):
+            band = slice(top, top + rows)
+            packets["a"].append(self._rows(a[band].T, rows))
+            by_slot = [self._rows(b[:, left : left + cols], cols) for left in slots]
+            packets["b"].append(_interleaved(by_slot, cols))
+            if "c" in operands:
+                c = operands["c"].view(np.uint32)
+                parts = [self._rows(c[band, left : left + cols], cols) for left in slots]
+                packets["c"].append(_joined(parts))
         return packets
+
+    def tiles(self, m: int, n: int) -> Iterator[tuple[int, range]]:
+        """Yield the first row of each tile, and the first column of each of its slots."""
+        rows, cols = self.config.rows, self.config.cols
+        width = cols * self.latency
+        for top in range(0, m, rows):
+            for left in range(0, n, width):
+                yield top, range(left, min(n, left + width), cols)
 
     def _rows(self, part: np.ndarray, lanes: int) -> Packet:
         """Return a packet with a transfer for each row; lanes that are not used carry noise."""
@@ -308,20 +334,25 @@ class EngineTB:
         """Take the result of a call from the stream."""
         rows, cols = self.config.rows, self.config.cols
         if call.kind == "quantize":
-            return await self._packet(*call.operands["x"].shape)
+            shape = call.operands["x"].shape
+            return (await self._numbers(math.prod(shape))).reshape(shape)
         m, n = call.operands["a"].shape[0], call.operands["b"].shape[1]
         result = np.empty((m, n), dtype=np.uint32)
-        for top in range(0, m, rows):
-            for left in range(0, n, cols):
-                shape = min(rows, m - top), min(cols, n - left)
-                result[top : top + rows, left : left + cols] = await self._packet(*shape)
+        for top, slots in self.tiles(m, n):
+            height = min(rows, m - top)
+            widths = [min(cols, n - left) for left in slots]
+            numbers = await self._numbers(height * sum(widths))
+            for left, width in zip(slots, widths, strict=True):
+                part, numbers = np.split(numbers, [height * width])
+                result[top : top + rows, left : left + cols] = part.reshape(height, width)
         return result
 
-    async def _packet(self, rows: int, cols: int) -> np.ndarray:
+    async def _numbers(self, count: int) -> np.ndarray:
+        """Take a packet of results."""
         frame = await with_timeout(self.results.recv(), PATIENCE, "ns")
         data = bytes(frame.tdata)
-        assert len(data) == 4 * rows * cols, f"a packet of {len(data)} bytes, not {rows} x {cols}"
-        return np.frombuffer(data, dtype=np.uint32).reshape(rows, cols)
+        assert len(data) == 4 * count, f"a packet of {len(data)} bytes, not of {count} numbers"
+        return np.frombuffer(data, dtype=np.uint32)
 
     async def recover(self) -> None:
         """Bring a failed engine back: let senders end, then CLEAR; golden starts anew, too."""
@@ -339,16 +370,22 @@ class EngineTB:
                 return
         raise AssertionError("the engine stays busy")
 
-    async def check(self, call: Call) -> None:
-        """Make a call and compare everything that it leaves with the golden engine."""
+    async def check(self, call: Call, *, filled: bool = False) -> None:
+        """Make a call and compare everything that it leaves with the golden engine.
+
+        With `filled` the streams are full before it starts.
+        """
         self.golden.random_state = call.random_state
         expected = call.run(self.golden)
         await self.load_lanes(call.random_state)
         await self.write("flags", 0xF)
         await self.write("status", 1 << 2)
         await self.configure(call)
+        if filled:
+            await self.send(self.packets(call))
         await self.write("start", 1)
-        await self.send(self.packets(call))
+        if not filled:
+            await self.send(self.packets(call))
         codes = await self.receive(call)
         await self.idle()
         assert await self.errors() == set()

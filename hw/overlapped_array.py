@@ -1,0 +1,204 @@
+"""The MAC array with pipelines and overlap: streams of codes in, a stream of results out."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import In, Out
+
+from hw.accumulator import Accumulator
+from hw.column import ResultColumn
+from hw.control import SIDE_BITS
+from hw.converter import StatusFlags
+from hw.hierarchy import Block, place
+from hw.operand import Operand, OperandDecoder
+from hw.pe import OperandLane
+from hw.ring_array import RingArray
+from hw.ring_element import SLOT_BITS, StartLane
+from hw.schedule import Job, OverlappedSchedule
+from pysim.config import ArrayConfig
+from pysim.lfsr import Lfsr
+
+
+class OverlappedArray(Block):
+    """Decoders, ring array, converters, random bits, and schedule.
+
+    Results, flags, and draws are those of `hw.array.MacArray` for the same matrices: the columns of
+    a slot leave before those of the next.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+    latency : int
+        Clocks of a step, 1 to 6. A tile has `rows` rows and `latency` times `cols` columns.
+
+    Members
+    -------
+    commands : In(stream of Job)
+    a : In(stream of `rows` codes)
+        A column of A for each k, row 0 in the low bits.
+    b : In(stream of `cols` codes)
+        A row of B for each k and slot.
+    c : In(stream of `cols` FP32 numbers)
+        Rows of C, slot by slot, or numbers to convert.
+    d : Out(stream)
+        Rows of results, slot by slot: `values`, `keep`, and `last` of the command.
+    a_last, b_last, c_last : Out(1)
+        What the stream offers is the last of a tile, if it is taken now.
+    a_used, b_used, c_used : Out
+        Lanes that count, of what the stream offers.
+    lfsr_lane, lfsr_load, lfsr_load_state, lfsr_state : In, Out
+        As in `MacArray`.
+    flags : Out(StatusFlags)
+        What happened in results that have left the converters in the clock before.
+    operands : Out(1)
+        Operands enter in this clock; `step_rows` and `step_cols` of the array use them.
+    starved : Out(1)
+        A stream is waited for.
+    busy : Out(1)
+    """
+
+    def __init__(self, config: ArrayConfig, latency: int):
+        self.config, self.latency = config, latency
+        rows, cols = config.rows, config.cols
+        self.result_layout = data.StructLayout(
+            {"values": data.ArrayLayout(32, cols), "keep": cols, "last": 1}
+        )
+        super().__init__(
+            {
+                "commands": In(stream.Signature(Job)),
+                "a": In(stream.Signature(data.ArrayLayout(8, rows))),
+                "b": In(stream.Signature(data.ArrayLayout(8, cols))),
+                "c": In(stream.Signature(data.ArrayLayout(32, cols))),
+                "d": Out(stream.Signature(self.result_layout)),
+                "a_last": Out(1),
+                "b_last": Out(1),
+                "c_last": Out(1),
+                "a_used": Out(rows),
+                "b_used": Out(cols),
+                "c_used": Out(cols),
+                "lfsr_lane": In(max(1, (cols - 1).bit_length())),
+                "lfsr_load": In(1),
+                "lfsr_load_state": In(config.lfsr_width),
+                "lfsr_state": Out(config.lfsr_width),
+                "flags": Out(StatusFlags),
+                "operands": Out(1),
+                "step_rows": Out(SIDE_BITS),
+                "step_cols": Out(SIDE_BITS),
+                "starved": Out(1),
+                "busy": Out(1),
+            }
+        )
+
+    @property
+    def module_name(self):
+        return "fp8_overlapped_array"
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        schedule = OverlappedSchedule(config.rows, config.cols, self.latency)
+        ring = RingArray(config.rows, config.cols, self.latency)
+        m.submodules.schedule = place(schedule, platform)
+        m.submodules.ring = place(ring, platform)
+
+        free = Signal()
+        m.d.comb += [
+            schedule.commands.payload.eq(self.commands.payload),
+            schedule.commands.valid.eq(self.commands.valid),
+            self.commands.ready.eq(schedule.commands.ready),
+            free.eq(~self.d.valid | self.d.ready),
+            schedule.result_ready.eq(free),
+            ring.shift.eq(schedule.shift),
+            ring.slot.eq(schedule.shift_slot),
+            self.operands.eq(schedule.operands),
+            self.step_rows.eq(schedule.formats.rows),
+            self.step_cols.eq(schedule.step_cols),
+            self.starved.eq(schedule.starved),
+            self.busy.eq(schedule.busy),
+        ]
+        for name in ("a", "b", "c"):
+            port = getattr(self, name)
+            m.d.comb += [
+                getattr(schedule, f"{name}_valid").eq(port.valid),
+                port.ready.eq(getattr(schedule, f"{name}_ready")),
+                getattr(self, f"{name}_last").eq(getattr(schedule, f"{name}_last")),
+            ]
+        self._operands(m, platform, schedule, ring)
+        self._results(m, platform, schedule, ring, free)
+        return m
+
+    def _operands(self, m, platform, schedule, ring):
+        """Decode what enters; a register follows, so that decoding is no part of a step."""
+        job = schedule.formats
+        west = data.View(data.ArrayLayout(StartLane, self.config.rows), ring.a)
+        north = data.View(data.ArrayLayout(OperandLane, self.config.cols), ring.b)
+        sides = (
+            ("a", self.a, job.a_format, job.rows, west, self.a_used),
+            ("b", self.b, job.b_format, schedule.step_cols, north, self.b_used),
+        )
+        for name, port, fmt, count, lanes, used in sides:
+            for i in range(len(used)):
+                decoder = OperandDecoder()
+                m.submodules[f"{name}_decoder_{i}"] = place(decoder, platform)
+                operand = Signal(Operand, name=f"{name}_operand_{i}")
+                valid = Signal(name=f"{name}_valid_{i}")
+                m.d.comb += [
+                    decoder.code.eq(port.payload[i]),
+                    decoder.format.eq(fmt),
+                    used[i].eq(i < count),
+                    lanes[i].operand.eq(operand),
+                    lanes[i].valid.eq(valid),
+                ]
+                m.d.sync += [
+                    operand.eq(decoder.operand),
+                    valid.eq(schedule.operands & used[i]),
+                ]
+        first = Signal()
+        slot = Signal(SLOT_BITS)
+        m.d.sync += [first.eq(schedule.step & schedule.first), slot.eq(schedule.step_slot)]
+        for i in range(self.config.rows):
+            m.d.comb += [west[i].first.eq(first), west[i].slot.eq(slot)]
+
+    def _results(self, m, platform, schedule, ring, free):
+        """Convert the rows that leave, and let C enter."""
+        config = self.config
+        accumulators = data.ArrayLayout(Accumulator, config.cols)
+        bottom = data.View(accumulators, ring.bottom)
+        top = data.View(accumulators, ring.top)
+        result = self.d.payload
+        with m.If(free):
+            m.d.sync += self.d.valid.eq(schedule.accept)
+        with m.If(schedule.accept):
+            m.d.sync += result.last.eq(schedule.last)
+
+        lanes = Lfsr(config.lfsr_width).lanes(config.seed, config.cols).tolist()
+        raised = Const(0, 4)
+        states = []
+        for j, seed in enumerate(lanes):
+            column = ResultColumn(config.lfsr_width, config.random_bits)
+            m.submodules[f"column_{j}"] = place(column, platform)
+            used = Signal(name=f"column_{j}_used")
+            waiting = top[j]
+            m.d.comb += [
+                used.eq(j < schedule.accept_cols),
+                self.c_used[j].eq(j < schedule.load_cols),
+                bottom[j].value.eq(Mux(schedule.load & self.c_used[j], self.c.payload[j], 0)),
+                column.value.eq(Mux(schedule.bypass, self.c.payload[j], waiting.value)),
+                column.accept.eq(schedule.accept & used),
+                column.mode.eq(schedule.mode),
+                result.values[j].eq(column.code),
+                column.seed.eq(seed),
+                column.load.eq(self.lfsr_load & (self.lfsr_lane == j)),
+                column.load_state.eq(self.lfsr_load_state),
+            ]
+            with m.If(schedule.accept):
+                m.d.sync += result.keep[j].eq(used)
+            steps = waiting.flags
+            from_steps = Cat(steps.invalid, Const(0, 2), steps.inexact)
+            collect = column.accept & ~schedule.bypass
+            raised = raised | column.flags.as_value() | Mux(collect, from_steps, 0)
+            states.append(column.state)
+        m.d.sync += self.flags.eq(raised)
+        with m.Switch(self.lfsr_lane):
+            for j, state in enumerate(states):
+                with m.Case(j):
+                    m.d.comb += self.lfsr_state.eq(state)
