@@ -354,6 +354,32 @@ def test_bad_input(fp8cosim_here, tmp_path, arguments, complaint):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.fixture
+def ran(monkeypatch, tmp_path):
+    """Let the command find an outcome, without a simulation."""
+    outcome = Outcome({"x": True}, {}, {"flag": {"a": 0}}, ["flag: a"], tmp_path, None)
+    found = {"verilator": outcome, "icarus": outcome}
+    module = "cosim.regression.runner.run_regression"
+    monkeypatch.setattr(module, lambda design, folder, *, simulator, **_: found[simulator])
+    return found
+
+
+def test_empty_bin_fails_the_whole_run(fp8cosim_here, ran):
+    arguments = ("regress", "--rows", 1, "--cols", 1, "--json")
+    done = fp8cosim_here(*arguments)
+    assert done.returncode == 1
+    assert "not covered: flag: a" in done.stderr
+    assert json.loads(done.stdout)["missed"] == ["flag: a"]
+    assert fp8cosim_here(*arguments, "-k", "x").returncode == 0
+
+
+def test_disagreement_fails_the_run(fp8cosim_here, ran):
+    ran["icarus"] = replace(ran["icarus"], coverage={"flag": {"a": 1}})
+    done = fp8cosim_here("regress", "--rows", 1, "--cols", 1, "--simulator", "both", "-k", "x")
+    assert done.returncode == 1
+    assert "verilator and icarus disagree: flag: a was counted 0 and 1 times" in done.stderr
+
+
 def test_missing_simulator(fp8cosim, tmp_path):
     done = fp8cosim("regress", "--simulator", "icarus", env={"PATH": str(tmp_path)})
     assert done.returncode == 3
