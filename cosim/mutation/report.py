@@ -95,12 +95,12 @@ def plot(verdicts: Sequence[Verdict]) -> bytes:
     total = summarise(verdicts)
     score = "" if total["score"] is None else f", {100 * total['score']:.1f} % killed"
     left.set(xlabel="mutants", title=f"{total['mutants']} mutants{score}")
-    left.legend(loc="lower right")
+    left.legend(loc="best")
     checks = list(reversed(noticed))
     right.barh(checks, [noticed[check] for check in checks], color=COLOURS[KILLED])
     right.set(xlabel="mutants", title="noticed first by")
     for axes in (left, right):
         axes.grid(axis="x", alpha=0.3)
     png = BytesIO()
-    figure.savefig(png, format="png", dpi=100)
+    figure.savefig(png, format="png", dpi=80)
     return png.getvalue()
