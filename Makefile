@@ -19,10 +19,11 @@ test-long: $(VENV)/installed
 	$(BIN)/fp8cosim compare --engine rtl --simulator verilator --against golden --count 2000
 	$(BIN)/fp8cosim compare --engine rtl --against rtl --against-simulator verilator --count 2000
 	$(BIN)/fp8cosim compare --engine rtl --against fast --count 10000 --large 64
+	$(BIN)/fp8cosim compare --engine rtl --latency 4 --against golden --count 2000
 	$(BIN)/fp8cosim compare --engine fast --against golden --count 10000
 	$(BIN)/fp8cosim exhaust
 	$(BIN)/fp8cosim prove
-	$(BIN)/fp8cosim generate --top engine --rows 4 --cols 4 -o $(OUT)/engine
+	$(BIN)/fp8cosim generate --rows 4 --cols 4 --latency 4 -o $(OUT)/engine
 	FP8COSIM_ENGINE_GEMMS=1000 $(BIN)/fp8cosim regress --rtl $(OUT)/engine --simulator both \
 		-o $(OUT)/regress-engine
 	rm -rf $(OUT)/mutate

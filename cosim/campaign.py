@@ -55,13 +55,16 @@ class Tally:
             self.kinds.setdefault(question, Counter())[answer] += 1
 
 
-def configurations(arrays: Sequence[tuple[int, int]], variants: int = 1) -> list[ArrayConfig]:
+def configurations(
+    arrays: Sequence[tuple[int, int]], variants: int = 1, latency: int = 0
+) -> list[ArrayConfig]:
     """Return `variants` configurations for each array, with random settings dealt out in turn."""
     configs = []
     for rows, cols in arrays:
         for _ in range(variants):
             width, bits = RANDOM_SETTINGS[len(configs) % len(RANDOM_SETTINGS)]
-            configs.append(ArrayConfig(rows, cols, lfsr_width=width, random_bits=bits))
+            settings = {"lfsr_width": width, "random_bits": bits, "latency": latency}
+            configs.append(ArrayConfig(rows, cols, **settings))
     return configs
 
 

@@ -19,7 +19,7 @@ COUNTERS = {
 COUNTER_BITS = 64
 
 
-def engine_registers(config: ArrayConfig, latency: int) -> RegisterMap:
+def engine_registers(config: ArrayConfig) -> RegisterMap:
     """Return the register map of an engine."""
     constant, state, setting = Access.CONSTANT, Access.STATE, Access.SETTING
     sticky, trigger, direct = Access.STICKY, Access.TRIGGER, Access.DIRECT
@@ -58,7 +58,7 @@ def engine_registers(config: ArrayConfig, latency: int) -> RegisterMap:
             Register(
                 "pipeline",
                 "how the engine was generated",
-                (Field("latency", 8, constant, "clocks of a step, and slots", latency),),
+                (Field("latency", 8, constant, "clocks of a step, and slots", config.latency),),
             ),
             Register(
                 "seed_low",

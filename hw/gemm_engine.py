@@ -33,8 +33,7 @@ class GemmEngine(Block):
     Parameters
     ----------
     config : ArrayConfig
-    latency : int
-        Clocks of a step, 1 to 6, and sums that an element computes in turns.
+        With a latency of at least 1.
 
     Members
     -------
@@ -50,9 +49,9 @@ class GemmEngine(Block):
 
     NAME = "fp8_gemm_engine"
 
-    def __init__(self, config: ArrayConfig, latency: int):
-        self.config, self.latency = config, latency
-        self.registers = engine_registers(config, latency)
+    def __init__(self, config: ArrayConfig):
+        self.config = config
+        self.registers = engine_registers(config)
         super().__init__(
             {
                 "s_axil": In(axi_lite(self.registers.address_width)),
@@ -72,8 +71,8 @@ class GemmEngine(Block):
         m = Module()
         config = self.config
         registers = RegisterFile(self.registers)
-        sequencer = TileSequencer(config.rows, config.cols * self.latency)
-        array = OverlappedArray(config, self.latency)
+        sequencer = TileSequencer(config.rows, config.cols * config.latency)
+        array = OverlappedArray(config)
         reset_array = Signal()
         m.submodules.registers = place(registers, platform)
         m.submodules.sequencer = place(sequencer, platform)

@@ -27,8 +27,7 @@ class OverlappedArray(Block):
     Parameters
     ----------
     config : ArrayConfig
-    latency : int
-        Clocks of a step, 1 to 6. A tile has `rows` rows and `latency` times `cols` columns.
+        With a latency of at least 1. A tile has `rows` rows and `latency` times `cols` columns.
 
     Members
     -------
@@ -56,8 +55,8 @@ class OverlappedArray(Block):
     busy : Out(1)
     """
 
-    def __init__(self, config: ArrayConfig, latency: int):
-        self.config, self.latency = config, latency
+    def __init__(self, config: ArrayConfig):
+        self.config = config
         rows, cols = config.rows, config.cols
         self.result_layout = data.StructLayout(
             {"values": data.ArrayLayout(32, cols), "keep": cols, "last": 1}
@@ -95,8 +94,8 @@ class OverlappedArray(Block):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        schedule = OverlappedSchedule(config.rows, config.cols, self.latency)
-        ring = RingArray(config.rows, config.cols, self.latency)
+        schedule = OverlappedSchedule(config.rows, config.cols, config.latency)
+        ring = RingArray(config.rows, config.cols, config.latency)
         m.submodules.schedule = place(schedule, platform)
         m.submodules.ring = place(ring, platform)
 

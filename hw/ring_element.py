@@ -9,7 +9,8 @@ from hw.hierarchy import Block, place
 from hw.multiplier import Multiplier, Product
 from hw.operand import Operand
 from hw.pe import OperandLane
-from hw.step import MAX_LATENCY, PipelinedStep
+from hw.step import PipelinedStep
+from pysim.config import MAX_LATENCY
 
 SLOT_BITS = (MAX_LATENCY - 1).bit_length()
 

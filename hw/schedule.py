@@ -9,8 +9,7 @@ from hw.converter import ConversionMode
 from hw.hierarchy import Block
 from hw.operand import FORMAT_BITS
 from hw.ring_element import SLOT_BITS
-from hw.step import MAX_LATENCY
-from pysim.config import MAX_SIDE
+from pysim.config import MAX_LATENCY, MAX_SIDE
 
 WIDTH_BITS = (MAX_SIDE * MAX_LATENCY).bit_length()
 

@@ -8,10 +8,7 @@ from hw.hierarchy import Block
 from hw.multiplier import Product
 from hw.shift import normalise, shift_right_jamming
 from pysim.convert import CANONICAL_NAN
-from pysim.errors import InputError
 from pysim.formats import FP32
-
-MAX_LATENCY = 6
 
 CUTS = {
     1: (),
@@ -22,19 +19,6 @@ CUTS = {
     6: ("ordered", "aligned", "added", "normalised", "rounded"),
 }
 """After which parts of the addition there are registers, besides those at the end."""
-
-
-def checked_latency(latency: int) -> int:
-    """Return a latency that `PipelinedStep` offers.
-
-    Raises
-    ------
-    InputError
-        If it does not.
-    """
-    if latency not in CUTS:
-        raise InputError(f"latency {latency} is out of range: it must lie between 1 and 6")
-    return latency
 
 
 class PipelinedStep(Block):

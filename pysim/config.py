@@ -8,6 +8,7 @@ from pysim.errors import InputError
 from pysim.lfsr import TAPS, check_state
 
 MAX_SIDE = 64
+MAX_LATENCY = 6
 MAX_RANDOM_BITS = 24
 """More bits than the widest discarded fraction of a normal number (21) buy nothing."""
 DEFAULT_SEED = 0x0123456789ABCDEF
@@ -27,6 +28,9 @@ class ArrayConfig:
         Bits r of one draw, 1 to 24 and at most `lfsr_width`.
     seed : int
         State of lane 0 after reset; the other lanes follow by jump-ahead. Never zero.
+    latency : int
+        0 for the bare array, which takes a step in a clock; 1 to 6 for the engine with overlap,
+        which takes so many. It changes cycles, and no other number.
 
     Raises
     ------
@@ -39,6 +43,7 @@ class ArrayConfig:
     lfsr_width: int = 64
     random_bits: int = 16
     seed: int = DEFAULT_SEED
+    latency: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -50,6 +55,7 @@ class ArrayConfig:
         if self.lfsr_width not in TAPS:
             raise InputError(f"lfsr_width {self.lfsr_width} is not one of {sorted(TAPS)}")
         _check_range("random_bits", self.random_bits, 1, min(MAX_RANDOM_BITS, self.lfsr_width))
+        _check_range("latency", self.latency, 0, MAX_LATENCY)
         if self.seed == DEFAULT_SEED:
             # So that the default serves every width.
             object.__setattr__(self, "seed", DEFAULT_SEED & ((1 << self.lfsr_width) - 1))

@@ -1,17 +1,25 @@
 """The cycle model: clock cycles of a call when no stream ever stalls.
 
-Tiles follow one another without overlap. Each takes the phases of the tile control: one cycle to
-accept the command, `rows` to load C, K to compute, ``rows + cols - 1`` until the last product has
-crossed the array, and one per result row. The last row leaves one cycle after it was converted.
+On the bare array, tiles follow one another without overlap. Each takes the phases of the tile
+control: one cycle to accept the command, `rows` to load C, K to compute, ``rows + cols - 1`` until
+the last product has crossed the array, and one per result row. The last row leaves one cycle after
+it was converted. On the engine, tiles overlap.
 """
 
+from functools import lru_cache
+
 from pysim.config import ArrayConfig
+
+ENGINE_ENDS = 2
+"""From START to the first command, and from the last conversion until the stream has it taken."""
 
 
 def gemm_cycles(config: ArrayConfig, m: int, n: int, k: int, *, load_c: bool) -> int:
     """Return the clock cycles of an [M, K] x [K, N] GEMM; 0 if it has no output."""
     if m == 0 or n == 0:
         return 0
+    if config.latency:
+        return _engine_gemm(config, m, n, k, load_c)
     tile_rows = -(-m // config.rows)
     tile_cols = -(-n // config.cols)
     load = config.rows if load_c else 0
@@ -23,34 +31,30 @@ def gemm_cycles(config: ArrayConfig, m: int, n: int, k: int, *, load_c: bool) ->
 def quantize_cycles(config: ArrayConfig, count: int) -> int:
     """Return the clock cycles to convert `count` numbers; 0 if there are none.
 
-    One command converts the full rows, and another what is left.
+    One command converts the full rows, and another what is left; on the engine, these are two
+    calls.
     """
     if count == 0:
         return 0
     full_rows, rest = divmod(count, config.cols)
     commands = [rows for rows in (full_rows, min(rest, 1)) if rows]
+    if config.latency:
+        return sum(1 + rows + ENGINE_ENDS for rows in commands)
     return sum(1 + rows for rows in commands) + 1
 
 
-def engine_cycles(
-    config: ArrayConfig, latency: int, m: int, n: int, k: int, *, load_c: bool
-) -> int:
-    """Return the clock cycles of a GEMM on the engine with overlap, from START to the last result.
+@lru_cache(maxsize=4096)
+def _engine_gemm(config: ArrayConfig, m: int, n: int, k: int, load_c: bool) -> int:
+    """Return the clock cycles of a GEMM on the engine, from START to the last result.
 
     Two machines work side by side. One computes: `latency` cycles for each k of a tile. The other
     loads C for the next tile, lets it begin, waits until its beginning has crossed the array, and
-    drains the tile before.
-
-    Parameters
-    ----------
-    config : ArrayConfig
-    latency : int
-        Cycles of a step; a tile has `latency` times the columns of the array.
-    m, n, k : int
-        At least 1.
-    load_c : bool
+    drains the tile before. Without products there is nothing to compute, and the results are
+    conversions, a call for the rows of each slot.
     """
-    rows, cols = config.rows, config.cols
+    rows, cols, latency = config.rows, config.cols, config.latency
+    if k == 0:
+        return -(-n // cols) * (m + -(-m // rows) * (1 + ENGINE_ENDS))
     crossing = max(1, rows + cols - latency + 1)
     # When the machines are free, from the cycle on in which the first command is taken.
     idle, computed = 0, -1
@@ -67,10 +71,6 @@ def engine_cycles(
     launched = max(idle, computed + 1) + 1
     first = _turn(launched + 1, latency, computed)
     return first + latency + crossing + drain + ENGINE_ENDS
-
-
-ENGINE_ENDS = 2
-"""From START to the first command, and from the last conversion until the stream has it taken."""
 
 
 def _turn(earliest: int, latency: int, computed: int) -> int:

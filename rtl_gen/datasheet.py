@@ -17,9 +17,9 @@ _OTHERS = {
 }
 
 
-def datasheet(config: ArrayConfig, latency: int, ports: list[dict], registers: RegisterMap) -> str:
+def datasheet(config: ArrayConfig, ports: list[dict], registers: RegisterMap) -> str:
     """Return the data sheet as Markdown: geometry, ports, packets, throughput, registers."""
-    rows, cols = config.rows, config.cols
+    rows, cols, latency = config.rows, config.cols, config.latency
     lines = [
         f"# FP8 GEMM engine, {rows} x {cols}",
         "",

@@ -16,7 +16,6 @@ from hw.array import MacArray
 from hw.control import Command
 from hw.engine_registers import engine_registers
 from hw.gemm_engine import GemmEngine
-from hw.step import checked_latency
 from pysim import ArrayConfig, InputError
 from rtl_gen.datasheet import datasheet, template
 from rtl_gen.emitter import Emitter, block_ports, yosys_version
@@ -43,36 +42,9 @@ class Design:
     manifest: dict
 
 
-TOPS = ("array", "engine")
-DEFAULT_LATENCY = 4
-
-
-def design(config: ArrayConfig, top: str = "array", latency: int | None = None) -> Design:
-    """Generate Verilog in memory.
-
-    Parameters
-    ----------
-    config : ArrayConfig
-    top : str
-        ``"array"``, with bare streams, or ``"engine"``, with pipelines and overlap, on AXI.
-    latency : int, optional
-        Of an engine: clocks of a step, 1 to 6; 4 by default.
-
-    Raises
-    ------
-    InputError
-        If there is no such top or latency, or a latency is given for an array.
-    """
-    if top not in TOPS:
-        raise InputError(f"unknown top {top!r}: allowed are {', '.join(TOPS)}")
-    if top == "array" and latency is not None:
-        raise InputError(f"latency {latency} is not allowed: an array takes a step in a clock")
-    described = {}
-    if top == "array":
-        block = MacArray(config)
-    else:
-        described["latency"] = checked_latency(DEFAULT_LATENCY if latency is None else latency)
-        block = GemmEngine(config, **described)
+def design(config: ArrayConfig) -> Design:
+    """Generate Verilog in memory: the bare array, or with a latency the engine, on AXI."""
+    block = GemmEngine(config) if config.latency else MacArray(config)
     ports = [_port("clk", 1, "input"), _port("rst", 1, "input")]
     for name, flow, value in block_ports(block):
         ports.append(_port(name, len(value), "input" if flow is wiring.In else "output"))
@@ -82,7 +54,6 @@ def design(config: ArrayConfig, top: str = "array", latency: int | None = None) 
     manifest = {
         "top": block.module_name,
         "config": config.to_dict(),
-        **described,
         "ports": ports,
         "command_fields": _fields(Command.as_shape()),
         "files": {f"{name}.v": _digest(text) for name, text in sorted(modules.items())},
@@ -95,9 +66,7 @@ def design(config: ArrayConfig, top: str = "array", latency: int | None = None) 
     return Design(config, modules, manifest)
 
 
-def generate(
-    config: ArrayConfig, folder: str | Path, top: str = "array", latency: int | None = None
-) -> Design:
+def generate(config: ArrayConfig, folder: str | Path) -> Design:
     """Write Verilog, one module a file, with `manifest.json` and a FuseSoC core.
 
     An engine comes with its data sheet, a template to instantiate it, and its registers as a C
@@ -108,17 +77,14 @@ def generate(
     ----------
     config : ArrayConfig
     folder : str or Path
-    top : str
-    latency : int, optional
-        As for `design`.
 
     Raises
     ------
     InputError
-        As for `design`, or if the folder cannot be written, or holds anything else.
+        If the folder cannot be written, or holds anything else.
     """
     with _replacing(Path(folder)) as temporary:
-        result = design(config, top, latency)
+        result = design(config)
         _write(result, temporary)
     return result
 
@@ -172,10 +138,9 @@ def _write(result: Design, folder: Path) -> None:
 
 def _engine_documents(result: Design) -> dict[str, str]:
     top, ports = result.manifest["top"], result.manifest["ports"]
-    latency = result.manifest["latency"]
-    registers = engine_registers(result.config, latency)
+    registers = engine_registers(result.config)
     return {
-        "datasheet.md": datasheet(result.config, latency, ports, registers),
+        "datasheet.md": datasheet(result.config, ports, registers),
         f"{top}_instance.sv": template(top, ports),
         f"{top}.h": c_header(registers, top),
         f"{top}.rdl": system_rdl(registers, top),

@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cosim.campaign import Tally, configurations, run_campaign
 from cosim.cli.app import Json, app, console, finish
+from cosim.cli.options import Latency
 from cosim.engines import checked_simulator, open_engine
 from cosim.errors import CheckFailedError
 from pysim import ArrayConfig, InputError
@@ -31,6 +32,7 @@ def compare(
     arrays: Annotated[
         str, typer.Option(help="Array sizes, rows x cols, separated by commas.")
     ] = DEFAULT_ARRAYS,
+    latency: Latency = None,
     variants: Annotated[
         int, typer.Option(min=1, help="Random-number settings tried for each array.")
     ] = 1,
@@ -44,7 +46,7 @@ def compare(
         checked_simulator(name, chosen)
         for name, chosen in ((engine, simulator), (against, against_simulator))
     ]
-    configs = configurations(_parse_arrays(arrays), variants)
+    configs = configurations(_parse_arrays(arrays), variants, latency or 0)
     result = {
         "engine": engine,
         "against": against,

@@ -8,7 +8,7 @@ import typer
 
 import rtl_gen
 from cosim.cli.app import Json, app, finish
-from cosim.cli.options import Cols, ConfigFile, Rows, array_config
+from cosim.cli.options import Cols, ConfigFile, Latency, Rows, array_config
 
 
 @app.command()
@@ -16,12 +16,7 @@ def generate(
     rows: Rows = None,
     cols: Cols = None,
     config: ConfigFile = None,
-    top: Annotated[
-        str, typer.Option(help="array, with bare streams, or engine, around it, on AXI.")
-    ] = "array",
-    latency: Annotated[
-        int | None, typer.Option(help="Of an engine: clocks of a step, 1 to 6; 4 by default.")
-    ] = None,
+    latency: Latency = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder to write; replaced if generated before.")
     ] = Path("build/rtl"),
@@ -29,11 +24,12 @@ def generate(
 ) -> None:
     """Write Verilog, one module a file, with manifest.json and a FuseSoC core."""
     start = time.perf_counter()
-    result = rtl_gen.generate(array_config(config, rows, cols), output, top, latency)
+    result = rtl_gen.generate(array_config(config, rows, cols, latency), output)
     seconds = time.perf_counter() - start
     size = f"{result.config.rows} x {result.config.cols}"
+    what = "engine" if result.config.latency else "array"
     finish(
         {"folder": str(output), "seconds": round(seconds, 2), **result.manifest},
-        f"{size} {top}: {len(result.modules)} modules in {output} ({seconds:.1f} s)",
+        f"{size} {what}: {len(result.modules)} modules in {output} ({seconds:.1f} s)",
         as_json,
     )

@@ -15,6 +15,10 @@ ARRAY, ENGINE = "fp8_mac_array", "fp8_gemm_engine"
 
 Rows = Annotated[int | None, typer.Option(help="Rows of the array, 1 to 64; 8 by default.")]
 Cols = Annotated[int | None, typer.Option(help="Columns of the array, 1 to 64; 8 by default.")]
+Latency = Annotated[
+    int | None,
+    typer.Option(help="0, the default, for the bare array; 1 to 6 for the engine, on AXI."),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
@@ -23,9 +27,12 @@ ConfigFile = Annotated[
 ]
 
 
-def array_config(file: Path | None, rows: int | None, cols: int | None) -> ArrayConfig:
+def array_config(
+    file: Path | None, rows: int | None, cols: int | None, latency: int | None = None
+) -> ArrayConfig:
     """Build the configuration that the options ask for."""
-    given = {name: value for name, value in (("rows", rows), ("cols", cols)) if value is not None}
+    options = {"rows": rows, "cols": cols, "latency": latency}
+    given = {name: value for name, value in options.items() if value is not None}
     return ArrayConfig.from_toml(file, **given) if file else ArrayConfig.from_dict(given)
 
 
@@ -34,6 +41,8 @@ def design_of(
     file: Path | None,
     rows: int | None,
     cols: int | None,
+    latency: int | None = None,
+    *,
     tops: Sequence[str] = (ARRAY,),
 ) -> rtl_gen.Design:
     """Read the Verilog of a folder, and say what was edited there; else generate it.
@@ -41,15 +50,21 @@ def design_of(
     Raises
     ------
     InputError
-        If a folder is named and a configuration, too, or its top module is none of `tops`.
+        If a folder is named and a configuration, too, or the top module is none of `tops`.
     """
     if folder is None:
-        return rtl_gen.design(array_config(file, rows, cols))
-    if (rows, cols, file) != (None, None, None):
-        raise InputError("--rtl says what the array is: leave out --rows, --cols, and --config")
-    design = rtl_gen.load(folder)
+        design = rtl_gen.design(array_config(file, rows, cols, latency))
+    elif (rows, cols, latency, file) != (None, None, None, None):
+        raise InputError(
+            "--rtl says what the array is: leave out --rows, --cols, --latency, and --config"
+        )
+    else:
+        design = rtl_gen.load(folder)
     if (top := design.manifest["top"]) not in tops:
-        raise InputError(f"{str(folder)!r} holds {top}: this command takes {' or '.join(tops)}")
+        where = (
+            f"{str(folder)!r} holds" if folder else f"with latency {design.config.latency} it is"
+        )
+        raise InputError(f"{where} {top}: this command takes {' or '.join(tops)}")
     if edited := rtl_gen.edited_files(design):
         console.print(f"edited since it was generated: {', '.join(edited)}")
     return design

@@ -9,7 +9,16 @@ import typer
 
 import rtl_gen
 from cosim.cli.app import Json, app, console, finish
-from cosim.cli.options import ARRAY, ENGINE, Cols, ConfigFile, Rows, array_config, design_of
+from cosim.cli.options import (
+    ARRAY,
+    ENGINE,
+    Cols,
+    ConfigFile,
+    Latency,
+    Rows,
+    array_config,
+    design_of,
+)
 from cosim.cli.progress import parts_bar
 from cosim.errors import CheckFailedError
 
@@ -25,6 +34,7 @@ def regress(
     ] = None,
     rows: Rows = None,
     cols: Cols = None,
+    latency: Latency = None,
     config: ConfigFile = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     simulator: Annotated[
@@ -55,7 +65,7 @@ def regress(
     from cosim.regression.runner import SIMULATORS, Outcome, run_regression
 
     start = time.monotonic()
-    design = design_of(rtl, config, rows, cols, (ARRAY, ENGINE))
+    design = design_of(rtl, config, rows, cols, latency, tops=(ARRAY, ENGINE))
     common = {
         "config": design.config.to_dict(),
         "edited": rtl_gen.edited_files(design),

@@ -9,7 +9,7 @@ import typer
 from rich import progress
 
 from cosim.cli.app import Json, app, console, finish
-from cosim.cli.options import Cols, ConfigFile, Rows, array_config
+from cosim.cli.options import Cols, ConfigFile, Latency, Rows, array_config
 from cosim.engines import open_engine
 from cosim.errors import CheckFailedError
 from pysim import InputError
@@ -93,6 +93,7 @@ def train(
     ] = None,
     rows: Rows = None,
     cols: Cols = None,
+    latency: Latency = None,
     config: ConfigFile = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the run in this folder.", metavar="DIR")
@@ -123,6 +124,7 @@ def train(
             "--longest": longest,
             "--rows": rows,
             "--cols": cols,
+            "--latency": latency,
             "--config": config,
             "--output": output,
             "--seeds": None if seeds == 1 else seeds,
@@ -150,7 +152,7 @@ def train(
             engine="fast" if engine is None else engine,
             simulator=simulator,
             recipe=named_recipe(DEFAULT_RECIPE if recipe is None else recipe),
-            config=array_config(config, rows, cols),
+            config=array_config(config, rows, cols, latency),
             steps=steps,
             batch=batch,
             learning_rate=learning_rate,

@@ -98,8 +98,7 @@ class EngineTB:
         self.name = name
         self.trace: list[int] = []
         self.config = ArrayConfig.from_dict(setup.manifest["config"])
-        self.latency = setup.manifest["latency"]
-        self.registers = engine_registers(self.config, self.latency)
+        self.registers = engine_registers(self.config)
         self.offsets = self.registers.offsets()
         self.golden = GoldenEngine(self.config)
         self.rng = np.random.default_rng([setup.seed, zlib.crc32(name.encode())])
@@ -310,7 +309,7 @@ class EngineTB:
     def tiles(self, m: int, n: int) -> Iterator[tuple[int, range]]:
         """Yield the first row of each tile, and the first column of each of its slots."""
         rows, cols = self.config.rows, self.config.cols
-        width = cols * self.latency
+        width = cols * self.config.latency
         for top in range(0, m, rows):
             for left in range(0, n, width):
                 yield top, range(left, min(n, left + width), cols)

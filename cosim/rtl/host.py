@@ -1,8 +1,11 @@
 """The host of the simulated array, which every simulator compiles along with its model."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pysim.fast
+from hw.engine_registers import engine_registers
+from pysim import ArrayConfig
 from pysim.convert import ROUNDINGS, Rounding
 from pysim.formats import FP32, OUTPUT_FORMATS
 from pysim.lfsr import TAPS
@@ -11,13 +14,19 @@ from rtl_gen import Design
 FAST = Path(pysim.fast.__file__).parent
 """Where threads and the jump of the lanes come from."""
 
-HOST = Path(__file__).with_name("host.cpp")
-"""C++ source; includes ``layout.h`` and the simulator's ``simulation.h``."""
+ARRAY_HOST = Path(__file__).with_name("host.cpp")
+ENGINE_HOST = Path(__file__).with_name("engine_host.cpp")
+"""C++ sources; each includes ``layout.h`` and the simulator's ``simulation.h``."""
 
 HELPERS = (FAST / "jump.cpp", FAST / "pool.cpp")
 """C++ sources that it links with."""
 
 _HEADERS = (FAST / "jump.h", FAST / "kernels.h", FAST / "pool.h")
+
+
+def host_of(design: Design) -> Path:
+    """Return the C++ source that drives a design."""
+    return ENGINE_HOST if design.config.latency else ARRAY_HOST
 
 
 def helper_texts() -> list[str]:
@@ -37,6 +46,20 @@ def layout_header(design: Design) -> str:
         f"constexpr int PASS_TARGET = {OUTPUT_FORMATS.index(FP32)};",
         f"constexpr int STOCHASTIC = {ROUNDINGS.index(Rounding.STOCHASTIC)};",
     ]
-    for name, field in design.manifest["command_fields"].items():
-        lines.append(f"constexpr int {name.upper()}_OFFSET = {field['offset']};")
+    if config.latency:
+        lines += _engine_constants(config)
+    else:
+        for name, field in design.manifest["command_fields"].items():
+            lines.append(f"constexpr int {name.upper()}_OFFSET = {field['offset']};")
     return "\n".join(lines) + "\n"
+
+
+def _engine_constants(config: ArrayConfig) -> Iterator[str]:
+    """Say how long a step takes, where registers lie, and where fields lie in them."""
+    yield f"constexpr int LATENCY = {config.latency};"
+    registers = engine_registers(config)
+    for name, offset in registers.offsets().items():
+        yield f"constexpr uint32_t REGISTER_{name.upper()} = {offset};"
+    for register in registers.registers:
+        for low, field in register.places():
+            yield f"constexpr int {register.name.upper()}_{field.name.upper()} = {low};"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cosim.rtl.host import FAST, HELPERS, HOST, helper_texts, layout_header
+from cosim.rtl.host import FAST, HELPERS, helper_texts, host_of, layout_header
 from cosim.vector import compile_netlist, read_verilog
 from cosim.vector.model import COMPILER, COMPILER_FLAGS, RUNTIME, runtime_texts
 from cosim.vector.netlist import yosys_version
@@ -31,6 +31,7 @@ def build_model(design: Design) -> Path:
         If the Verilog holds what the vector simulator does not support.
     """
     header = layout_header(design)
+    host = host_of(design)
 
     def make(folder: Path) -> None:
         source = compile_netlist(read_verilog(design.modules, design.manifest["top"]))
@@ -40,7 +41,7 @@ def build_model(design: Design) -> Path:
         library = folder / "model.so"
         includes = [f"-I{path}" for path in (folder, RUNTIME, FAST)]
         command = [COMPILER, *COMPILER_FLAGS, *includes, "-pthread", "-shared"]
-        run_all([[*command, *map(str, (HOST, *HELPERS)), "-o", str(library)]])
+        run_all([[*command, *map(str, (host, *HELPERS)), "-o", str(library)]])
         for file in folder.iterdir():
             if file != library:
                 file.unlink()
@@ -51,7 +52,7 @@ def build_model(design: Design) -> Path:
         *COMPILER_FLAGS,
         *runtime_texts(),
         *(path.read_text() for path in sorted(RUNTIME.glob("*.py"))),
-        HOST.read_text(),
+        host.read_text(),
         *helper_texts(),
         header,
         *(part for item in sorted(design.modules.items()) for part in item),

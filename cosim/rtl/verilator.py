@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cosim.errors import CheckFailedError, MissingToolError
-from cosim.rtl.host import FAST, HELPERS, HOST, helper_texts, layout_header
+from cosim.rtl.host import FAST, HELPERS, helper_texts, host_of, layout_header
 from pysim.native import cached, compiler_version, run_all
 from rtl_gen import Design
 
@@ -94,7 +94,7 @@ def build_model(design: Design) -> Path:
         If Verilator refuses the Verilog; edited Verilog may be wrong.
     """
     header = layout_header(design)
-    return build_library("rtl", design.modules, design.manifest["top"], HOST, header)
+    return build_library("rtl", design.modules, design.manifest["top"], host_of(design), header)
 
 
 def build_library(

@@ -30,8 +30,8 @@ async def offer(context, stream, payloads):
 @pytest.mark.parametrize("with_c", [False, True])
 @pytest.mark.parametrize("latency", [1, 3])
 def test_two_bands(latency, with_c):
-    config = ArrayConfig(2, 3, lfsr_width=16, random_bits=5)
-    array = OverlappedArray(config, latency)
+    config = ArrayConfig(2, 3, lfsr_width=16, random_bits=5, latency=latency)
+    array = OverlappedArray(config)
     rng = np.random.default_rng(latency)
     n, k = 3 * latency - 1, 9
     a = rng.integers(0x70, size=(4, k), dtype=np.uint8)

@@ -44,8 +44,8 @@ def test_names_are_unique():
 
 
 def test_engine_tells_how_it_was_generated():
-    config = ArrayConfig(3, 5, lfsr_width=48, random_bits=13, seed=0xABCDEF012345)
-    registers = {register.name: register for register in engine_registers(config, 3).registers}
+    config = ArrayConfig(3, 5, lfsr_width=48, random_bits=13, seed=0xABCDEF012345, latency=3)
+    registers = {register.name: register for register in engine_registers(config).registers}
     values = {field.name: field.reset for field in registers["geometry"].fields}
     assert values == {"rows": 3, "cols": 5, "lfsr_width": 48, "random_bits": 13}
     assert registers["pipeline"].fields[0].reset == 3

@@ -14,6 +14,8 @@ from pysim import ArrayConfig, InputError
         ({"rows": True}, "rows must be an integer"),
         ({"lfsr_width": 12}, "lfsr_width 12 is not one of"),
         ({"random_bits": 0}, "random_bits 0"),
+        ({"latency": -1}, "latency -1"),
+        ({"latency": 7}, "latency 7 .* 0 and 6"),
         ({"random_bits": 25}, "random_bits 25 .* 1 and 24"),
         ({"lfsr_width": 8, "random_bits": 9}, "random_bits 9 .* 1 and 8"),
         ({"seed": 0}, "0x0 is not allowed"),

@@ -13,20 +13,19 @@ import rtl_gen
 from cosim.rtl.verilator import find_verilator
 from hw.engine_registers import engine_registers
 from hw.registers import Access
-from pysim import ArrayConfig, InputError
+from pysim import ArrayConfig
 
 CONFIGS = [
-    (ArrayConfig(1, 1, lfsr_width=8, random_bits=8), 1),
-    (ArrayConfig(3, 5, lfsr_width=48), 6),
-    (ArrayConfig(4, 4), None),
+    ArrayConfig(1, 1, lfsr_width=8, random_bits=8, latency=1),
+    ArrayConfig(3, 5, lfsr_width=48, latency=6),
+    ArrayConfig(4, 4, latency=4),
 ]
 
 
-@pytest.fixture(scope="module", params=CONFIGS, ids=lambda case: f"{case[0].rows}x{case[0].cols}")
+@pytest.fixture(scope="module", params=CONFIGS, ids=lambda config: f"{config.rows}x{config.cols}")
 def generated(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rtl") / "engine"
-    config, latency = request.param
-    return folder, rtl_gen.generate(config, folder, "engine", latency)
+    return folder, rtl_gen.generate(request.param, folder)
 
 
 def run(command, folder):
@@ -72,7 +71,7 @@ def test_template_declares_and_connects_every_port(generated):
 
 def test_c_header(generated, tmp_path):
     folder, design = generated
-    registers = engine_registers(design.config, design.manifest["latency"])
+    registers = engine_registers(design.config)
     checks = []
     for name, offset in registers.offsets().items():
         checks.append(f"FP8_GEMM_ENGINE_{name.upper()} == {offset}")
@@ -92,7 +91,7 @@ def test_system_rdl(generated):
     compiler = RDLCompiler()
     compiler.compile_file(str(folder / "fp8_gemm_engine.rdl"))
     found = {node.inst_name: node for node in compiler.elaborate().top.registers()}
-    registers = engine_registers(design.config, design.manifest["latency"])
+    registers = engine_registers(design.config)
     assert {name: node.absolute_address for name, node in found.items()} == registers.offsets()
     for register in registers.registers:
         fields = {field.inst_name: field for field in found[register.name].fields()}
@@ -110,9 +109,7 @@ def test_data_sheet(generated):
     text = (folder / "datasheet.md").read_text()
     for port in design.manifest["ports"]:
         assert f"| `{port['name']}` | {port['direction']} | {port['width']} |" in text
-    for name, offset in (
-        engine_registers(design.config, design.manifest["latency"]).offsets().items()
-    ):
+    for name, offset in engine_registers(design.config).offsets().items():
         assert f"| `{offset:#05x}` | [{name}](#{name}) |" in text
         assert f"\n### {name}\n" in text
 
@@ -120,35 +117,15 @@ def test_data_sheet(generated):
 FUSESOC = Path(sys.executable).with_name("fusesoc")
 
 
-@pytest.mark.parametrize("top", ["array", "engine"])
-def test_fusesoc_resolves_the_core(tmp_path, top):
-    design = rtl_gen.generate(ArrayConfig(1, 2), tmp_path / "rtl", top)
+@pytest.mark.parametrize("latency", [0, 2])
+def test_fusesoc_resolves_the_core(tmp_path, latency):
+    design = rtl_gen.generate(ArrayConfig(1, 2, latency=latency), tmp_path / "rtl")
     name = f"fp8cosim::{design.manifest['top']}:{design.manifest['tools']['fp8cosim']}"
     command = [FUSESOC, "--cores-root", "rtl", "run", "--setup", "--target", "lint", name]
     run(command, tmp_path)
     listed = next(tmp_path.glob("build/**/*.vc")).read_text()
     files = re.findall(r"(\w+\.v)$", listed, re.MULTILINE)
     assert sorted(files) == sorted(design.manifest["files"])
-
-
-def test_unknown_top(tmp_path):
-    with pytest.raises(InputError, match="unknown top 'chip': allowed are array, engine"):
-        rtl_gen.generate(ArrayConfig(1, 1), tmp_path / "rtl", "chip")
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("top", "latency", "complaint"),
-    [
-        ("engine", 0, "latency 0 is out of range"),
-        ("engine", 7, "latency 7 is out of range"),
-        ("array", 4, "latency 4 is not allowed"),
-    ],
-)
-def test_latency(tmp_path, top, latency, complaint):
-    with pytest.raises(InputError, match=complaint):
-        rtl_gen.generate(ArrayConfig(1, 1), tmp_path / "rtl", top, latency)
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")

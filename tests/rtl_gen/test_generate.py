@@ -147,7 +147,7 @@ def test_folder_of_others_is_left_alone(tmp_path):
 
 
 def test_failure_leaves_nothing(tmp_path, monkeypatch):
-    def fail(*arguments):
+    def fail(config):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sys.modules["rtl_gen.generate"], "design", fail)

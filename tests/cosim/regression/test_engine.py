@@ -14,7 +14,7 @@ from cosim.regression.axi_tests import GEMMS
 from cosim.regression.runner import run_regression
 from pysim import ArrayConfig
 
-CONFIG = ArrayConfig(2, 3, lfsr_width=16, random_bits=5)
+CONFIG = ArrayConfig(2, 3, lfsr_width=16, random_bits=5, latency=3)
 
 needs_icarus = pytest.mark.skipif(
     shutil.which("iverilog") is None, reason="Icarus Verilog is not installed"
@@ -23,7 +23,7 @@ needs_icarus = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def design():
-    return rtl_gen.design(CONFIG, "engine", 3)
+    return rtl_gen.design(CONFIG)
 
 
 @needs_icarus
@@ -110,7 +110,7 @@ def test_fault_is_noticed(design, tmp_path, monkeypatch, name):
 @needs_icarus
 def test_command(fp8cosim, tmp_path):
     """The command takes an engine; others say what they want instead."""
-    arguments = ("--rows", 1, "--cols", 2, "--top", "engine", "-o", "engine")
+    arguments = ("--rows", 1, "--cols", 2, "--latency", 2, "-o", "engine")
     assert fp8cosim("generate", *arguments).returncode == 0
     arguments = ("--rtl", "engine", "-k", "interrupts|lanes_of")
     done = fp8cosim("regress", *arguments, "--simulator", "icarus", "--json")

@@ -42,6 +42,50 @@ def test_equals_golden(tmp_path, simulator):
     assert tally.conversions == 60
 
 
+@pytest.mark.parametrize(("latency", "simulator"), [(1, "vector"), (6, "vector"), (2, "verilator")])
+def test_axi_equals_golden(tmp_path, latency, simulator):
+    """Clocks, which the hardware counts, and all else."""
+    tally = run_campaign(
+        partial(RtlEngine, simulator=simulator),
+        GoldenEngine,
+        configurations([(2, 3)], latency=latency),
+        count=80,
+        seed=latency,
+        folder=tmp_path,
+    )
+    assert tally.gemms == 80
+
+
+def test_threads_change_nothing_on_axi():
+    config = ArrayConfig(2, 3, latency=3)
+    expected = list(large_calls(FastEngine(config)))
+    for threads in (1, 3):
+        with RtlEngine(config, threads=threads) as engine:
+            for got, wanted in zip(large_calls(engine), expected, strict=True):
+                assert same(got, wanted), threads
+
+
+def test_lost_clock_on_axi_is_noticed(tmp_path):
+    """Verilog that computes the same, a clock later."""
+    config = ArrayConfig(2, 3, latency=2)
+    design = rtl_gen.design(config)
+    name = "fp8_overlapped_schedule_2x3_2"
+    slower, count = re.subn(
+        r"pass_ends \? 24'h000003", "pass_ends ? 24'h000004", design.modules[name]
+    )
+    assert count == 1
+    design = replace(design, modules={**design.modules, name: slower})
+    with pytest.raises(CheckFailedError, match="differ in cycles"):
+        run_campaign(
+            lambda config: RtlEngine(design=design),
+            GoldenEngine,
+            [config],
+            count=20,
+            seed=0,
+            folder=tmp_path,
+        )
+
+
 @pytest.mark.parametrize("simulator", SIMULATORS)
 def test_a_number_without_dimensions_keeps_none(simulator):
     number = np.array(1.6, np.float32)

@@ -1,0 +1,371 @@
+// The host of the simulated engine: whole GEMMs in, register accesses and full streams to the
+// Verilog, whole results out. Streams never stall, so the clocks that the engine counts are those of
+// the cycle model.
+//
+// Large calls are cut into chunks of rows of tiles, which threads simulate side by side, each on a
+// model of its own that starts from reset. The cut is the caller's and every chunk starts afresh, so
+// that results do not depend on the number of threads, whatever the Verilog does.
+//
+// "simulation.h" comes from the simulator. Its `Simulation` has a member for each port, `settle`,
+// to be called when inputs have changed, and `tick`, the clock's rising edge.
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "jump.h"
+#include "layout.h"
+#include "pool.h"
+#include "simulation.h"
+
+namespace {
+
+// A handshake must come within this many clocks of the one before: every phase without one is
+// shorter.
+constexpr int PATIENCE = 8 * LATENCY * (ROWS + COLS) + 256;
+
+constexpr size_t TILE_COLS = size_t(LATENCY) * COLS;
+
+enum Status { DONE = 0, HUNG = 1, WRONG_PACKET = 2, REFUSED = 3, FAILED = 4 };
+
+template <typename Port>
+void put(Port& port, const void* bytes, size_t count) {
+    std::memset(&port, 0, sizeof(Port));
+    std::memcpy(&port, bytes, count);
+}
+
+// Sets as many low bits as there are.
+template <typename Port>
+void put_ones(Port& port, size_t bits) {
+    std::vector<uint8_t> bytes((bits + 7) / 8, 0xff);
+    if (bits % 8) bytes.back() = (1 << bits % 8) - 1;
+    put(port, bytes.data(), bytes.size());
+}
+
+struct Mode {
+    int32_t target, rounding, saturate;
+
+    bool draws() const { return target != PASS_TARGET && rounding == STOCHASTIC; }
+};
+
+// What a call of the engine computes: m x n results.
+struct Call {
+    Mode mode;
+    bool convert;
+    int a_format, b_format;
+    const uint8_t* a;   // columns of ROWS codes, tile row by tile row, k ascending
+    const uint8_t* b;   // k x n codes
+    const uint32_t* c;  // m x n numbers, `stride` apart
+    uint32_t* d;        // m x n results, `stride` apart
+    size_t m, n, k, stride;
+
+    uint32_t packed_mode() const {
+        return uint32_t(convert) << MODE_OPERATION | uint32_t(!convert && c) << MODE_LOAD_C |
+               uint32_t(a_format) << MODE_A_FORMAT | uint32_t(b_format) << MODE_B_FORMAT |
+               uint32_t(mode.target) << MODE_TARGET | uint32_t(mode.rounding) << MODE_ROUNDING |
+               uint32_t(mode.saturate) << MODE_SATURATE;
+    }
+};
+
+// The place of a stream: the tile, and what is next of it.
+struct Place {
+    const Call& call;
+    size_t top = 0, left = 0, outer = 0, inner = 0;
+
+    bool ended() const { return top >= call.m; }
+    size_t rows() const { return call.convert ? call.m : std::min<size_t>(ROWS, call.m - top); }
+    size_t slots() const { return (std::min(TILE_COLS, call.n - left) + COLS - 1) / COLS; }
+    size_t slot_left(size_t slot) const { return left + slot * COLS; }
+    size_t slot_cols(size_t slot) const { return std::min<size_t>(COLS, call.n - slot_left(slot)); }
+
+    bool last(size_t outers, size_t inners) const {
+        return outer == outers - 1 && inner == inners - 1;
+    }
+
+    void advance(size_t outers, size_t inners) {
+        if (++inner < inners) return;
+        inner = 0;
+        if (++outer < outers) return;
+        outer = 0;
+        left += TILE_COLS;
+        if (left < call.n) return;
+        left = 0;
+        top += rows();
+    }
+};
+
+class Engine {
+  public:
+    Engine() : top(std::make_unique<Simulation>()) {
+        top->rst = 1;
+        clock();
+        clock();
+        top->rst = 0;
+        top->s_axil_wstrb = 0xf;
+        top->s_axil_bready = top->s_axil_rready = 1;
+        top->m_axis_d_tready = 1;
+        put_ones(top->s_axis_a_tkeep, ROWS);
+        put_ones(top->s_axis_b_tkeep, COLS);
+        put_ones(top->s_axis_c_tkeep, 4 * COLS);
+    }
+
+    Status run(const Call& call, uint64_t* cycles, uint32_t* flags) {
+        for (const auto& [address, value] : std::vector<std::pair<uint32_t, uint32_t>>{
+                 {REGISTER_MODE, call.packed_mode()},
+                 {REGISTER_SIZE_M, uint32_t(call.m)},
+                 {REGISTER_SIZE_N, uint32_t(call.n)},
+                 {REGISTER_SIZE_K, uint32_t(call.k)},
+                 {REGISTER_FLAGS, 0xf},
+             }) {
+            if (!write(address, value)) return REFUSED;
+        }
+        const Status status = stream(call);
+        if (status != DONE) return status;
+        while (read(REGISTER_STATUS) >> STATUS_BUSY & 1) {
+        }
+        if (read(REGISTER_ERRORS)) return FAILED;
+        *cycles = read(REGISTER_CYCLES_LOW) | uint64_t(read(REGISTER_CYCLES_HIGH)) << 32;
+        *flags = read(REGISTER_FLAGS);
+        return DONE;
+    }
+
+    void read_state(uint64_t* states) {
+        for (int lane = 0; lane < COLS; ++lane) {
+            write(REGISTER_LANE, lane);
+            states[lane] = read(REGISTER_LANE_LOW) | uint64_t(read(REGISTER_LANE_HIGH)) << 32;
+        }
+    }
+
+    void write_state(const uint64_t* states) {
+        for (int lane = 0; lane < COLS; ++lane) {
+            write(REGISTER_LANE, lane);
+            write(REGISTER_LANE_LOW, uint32_t(states[lane]));
+            write(REGISTER_LANE_HIGH, uint32_t(states[lane] >> 32));
+        }
+    }
+
+  private:
+    void clock() {
+        top->settle();
+        top->tick();
+    }
+
+    // Returns whether the engine took it.
+    bool write(uint32_t address, uint32_t value) {
+        top->s_axil_awaddr = address;
+        top->s_axil_wdata = value;
+        top->s_axil_awvalid = top->s_axil_wvalid = 1;
+        for (int clocks = 0; clocks < PATIENCE; ++clocks) {
+            top->settle();
+            const bool address_taken = top->s_axil_awvalid && top->s_axil_awready;
+            const bool data_taken = top->s_axil_wvalid && top->s_axil_wready;
+            const bool answered = top->s_axil_bvalid, refused = top->s_axil_bresp != 0;
+            top->tick();
+            if (address_taken) top->s_axil_awvalid = 0;
+            if (data_taken) top->s_axil_wvalid = 0;
+            if (answered) return !refused;
+        }
+        return false;
+    }
+
+    uint32_t read(uint32_t address) {
+        top->s_axil_araddr = address;
+        top->s_axil_arvalid = 1;
+        for (int clocks = 0; clocks < PATIENCE; ++clocks) {
+            top->settle();
+            const bool taken = top->s_axil_arvalid && top->s_axil_arready;
+            const bool answered = top->s_axil_rvalid;
+            const uint32_t value = top->s_axil_rdata;
+            top->tick();
+            if (taken) top->s_axil_arvalid = 0;
+            if (answered) return value;
+        }
+        return 0;
+    }
+
+    // Writes START in the first clock, while the streams are full, and feeds them until the last
+    // result has come.
+    Status stream(const Call& call) {
+        Place a{call}, b{call}, c{call}, d{call};
+        const bool has_c = call.c != nullptr;
+        const uint8_t* column = call.a;
+        top->s_axil_awaddr = REGISTER_START;
+        top->s_axil_wdata = 1;
+        top->s_axil_awvalid = top->s_axil_wvalid = 1;
+        int idle = 0;
+        while (!d.ended()) {
+            top->s_axis_a_tvalid = !call.convert && !a.ended();
+            if (top->s_axis_a_tvalid) {
+                put(top->s_axis_a_tdata, column + (a.top / ROWS * call.k + a.inner) * ROWS, ROWS);
+                top->s_axis_a_tlast = a.last(1, call.k);
+            }
+            top->s_axis_b_tvalid = !call.convert && !b.ended();
+            if (top->s_axis_b_tvalid) {
+                const size_t from = b.outer * call.n + b.slot_left(b.inner);
+                put(top->s_axis_b_tdata, call.b + from, b.slot_cols(b.inner));
+                top->s_axis_b_tlast = b.last(call.k, b.slots());
+            }
+            top->s_axis_c_tvalid = has_c && !c.ended();
+            if (top->s_axis_c_tvalid) {
+                const size_t from = (c.top + c.inner) * call.stride + c.slot_left(c.outer);
+                put(top->s_axis_c_tdata, call.c + from, 4 * c.slot_cols(c.outer));
+                top->s_axis_c_tlast = c.last(c.slots(), c.rows());
+            }
+
+            top->settle();
+            const bool a_taken = top->s_axis_a_tvalid && top->s_axis_a_tready;
+            const bool b_taken = top->s_axis_b_tvalid && top->s_axis_b_tready;
+            const bool c_taken = top->s_axis_c_tvalid && top->s_axis_c_tready;
+            const bool d_given = top->m_axis_d_tvalid;
+            const bool address_taken = top->s_axil_awvalid && top->s_axil_awready;
+            const bool data_taken = top->s_axil_wvalid && top->s_axil_wready;
+            if (top->s_axil_bvalid && top->s_axil_bresp) return REFUSED;
+            if (d_given) {
+                const size_t to = (d.top + d.inner) * call.stride + d.slot_left(d.outer);
+                std::memcpy(call.d + to, &top->m_axis_d_tdata, 4 * d.slot_cols(d.outer));
+                if (bool(top->m_axis_d_tlast) != d.last(d.slots(), d.rows())) return WRONG_PACKET;
+            }
+            top->tick();
+
+            if (address_taken) top->s_axil_awvalid = 0;
+            if (data_taken) top->s_axil_wvalid = 0;
+            if (a_taken) a.advance(1, call.k);
+            if (b_taken) b.advance(call.k, b.slots());
+            if (c_taken) c.advance(c.slots(), c.rows());
+            if (d_given) d.advance(d.slots(), d.rows());
+            idle = a_taken || b_taken || c_taken || d_given ? 0 : idle + 1;
+            if (idle > PATIENCE) return HUNG;
+        }
+        top->s_axis_a_tvalid = top->s_axis_b_tvalid = top->s_axis_c_tvalid = 0;
+        return DONE;
+    }
+
+    std::unique_ptr<Simulation> top;
+};
+
+// Columns of the rows of A of each row of tiles, padded with zero codes.
+std::vector<uint8_t> transposed(const uint8_t* a, size_t rows, size_t k) {
+    const size_t bands = (rows + ROWS - 1) / ROWS;
+    std::vector<uint8_t> columns(bands * k * ROWS);
+    for (size_t i = 0; i < rows; ++i)
+        for (size_t step = 0; step < k; ++step)
+            columns[(i / ROWS * k + step) * ROWS + i % ROWS] = a[i * k + step];
+    return columns;
+}
+
+// A stretch of a call that starts from reset.
+struct Chunk {
+    uint64_t draws = 0;  // of results in a column, that came before it
+    Status status = DONE;
+    uint64_t cycles = 0;
+    uint32_t flags = 0;
+    std::vector<uint64_t> after = {};  // states of the lanes, if not as they should be
+};
+
+// How often lane `lane` draws for a row of n results.
+uint64_t draws_of_row(size_t n, int lane) { return n / COLS + (size_t(lane) < n % COLS); }
+
+uint64_t drawn(uint64_t state, uint64_t draws) {
+    return fast::jump(LFSR, state, draws * LFSR.random_bits);
+}
+
+// Rows `top` to `top + rows` of a call; the columns of A that it needs are kept in `columns`.
+Call part_of(const Call& whole, const uint8_t* a, size_t top, size_t rows,
+             std::vector<uint8_t>& columns) {
+    Call part = whole;
+    part.m = rows;
+    if (whole.c) part.c += top * whole.stride;
+    part.d += top * whole.stride;
+    if (!whole.convert) {
+        columns = transposed(a + top * whole.k, rows, whole.k);
+        part.a = columns.data();
+    }
+    return part;
+}
+
+Status run(Engine& engine, const Call& call, const uint8_t* a, size_t chunk_rows, int threads,
+           uint64_t* cycles, uint32_t* flags) {
+    const size_t count = (call.m + chunk_rows - 1) / chunk_rows;
+    if (count == 1) {
+        std::vector<uint8_t> columns;
+        return engine.run(part_of(call, a, 0, call.m, columns), cycles, flags);
+    }
+    const bool draws = call.mode.draws();
+    std::vector<uint64_t> state(COLS);
+    engine.read_state(state.data());
+    std::vector<Chunk> chunks(count);
+    std::atomic<size_t> next = 0;
+    fast::parallel(std::min<size_t>(std::max(threads, 1), count), [&](int) {
+        for (size_t i; (i = next++) < count;) {
+            Chunk& chunk = chunks[i];
+            Engine own;
+            const size_t top = i * chunk_rows, rows = std::min(chunk_rows, call.m - top);
+            std::vector<uint64_t> expected(COLS), after(COLS);
+            if (draws) {
+                for (int lane = 0; lane < COLS; ++lane)
+                    expected[lane] = drawn(state[lane], top * draws_of_row(call.n, lane));
+                own.write_state(expected.data());
+            } else {
+                own.read_state(expected.data());
+            }
+            std::vector<uint8_t> columns;
+            const Call part = part_of(call, a, top, rows, columns);
+            chunk.status = own.run(part, &chunk.cycles, &chunk.flags);
+            own.read_state(after.data());
+            for (int lane = 0; draws && lane < COLS; ++lane)
+                expected[lane] = drawn(expected[lane], rows * draws_of_row(call.n, lane));
+            if (after != expected) chunk.after = after;
+        }
+    });
+    for (int lane = 0; draws && lane < COLS; ++lane)
+        state[lane] = drawn(state[lane], call.m * draws_of_row(call.n, lane));
+    bool as_expected = true;
+    *cycles = *flags = 0;
+    for (const Chunk& chunk : chunks) {
+        if (chunk.status != DONE) return chunk.status;
+        *cycles += chunk.cycles;
+        *flags |= chunk.flags;
+        // The first state that is not as it should be is what the call leaves.
+        if (!chunk.after.empty() && as_expected) state = chunk.after;
+        as_expected &= chunk.after.empty();
+    }
+    engine.write_state(state.data());
+    return DONE;
+}
+
+}  // namespace
+
+extern "C" {
+
+void* engine_open() { return new Engine; }
+
+void engine_close(void* engine) { delete static_cast<Engine*>(engine); }
+
+// Computes m x n results in chunks of `chunk_rows` rows; the cycles are the sum of what the engine
+// counted for each.
+int engine_gemm(void* engine, int threads, size_t chunk_rows, const uint8_t* a, const uint8_t* b,
+                const uint32_t* c, size_t m, size_t n, size_t k, int a_format, int b_format,
+                Mode mode, uint32_t* d, uint64_t* cycles, uint32_t* flags) {
+    const Call call{mode, false, a_format, b_format, nullptr, b, c, d, m, n, k, n};
+    return run(*static_cast<Engine*>(engine), call, a, chunk_rows, threads, cycles, flags);
+}
+
+// Converts `rows` rows of `cols` numbers, `stride` apart, likewise.
+int engine_convert(void* engine, int threads, size_t chunk_rows, const uint32_t* values,
+                   size_t rows, size_t cols, size_t stride, Mode mode, uint32_t* codes,
+                   uint64_t* cycles, uint32_t* flags) {
+    const Call call{mode, true, 0, 0, nullptr, nullptr, values, codes, rows, cols, 1, stride};
+    return run(*static_cast<Engine*>(engine), call, nullptr, chunk_rows, threads, cycles, flags);
+}
+
+void engine_read_state(void* engine, uint64_t* states) {
+    static_cast<Engine*>(engine)->read_state(states);
+}
+
+void engine_write_state(void* engine, const uint64_t* states) {
+    static_cast<Engine*>(engine)->write_state(states);
+}
+}
