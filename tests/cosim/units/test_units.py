@@ -14,9 +14,12 @@ from cosim.mutation.faults import FAULTS
 from cosim.units import specification
 from cosim.units.boundaries import accumulators_near, boundaries
 from cosim.units.campaign import CHECKS, select, suspects
-from cosim.units.probability import SHOWN_BITS
+from cosim.units.plots import plot_probabilities
+from cosim.units.probability import SHOWN_BITS, check_probability
 from cosim.units.randomness import check_randomness, correlate
 from pysim import ArrayConfig, GoldenEngine, InputError
+
+PNG = b"\x89PNG"
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,7 @@ def run(name, design):
 
 
 # Those that look for suspects are run by the next test.
-@pytest.mark.parametrize("name", ["mac", "nearest", "lengths", "randomness"])
+@pytest.mark.parametrize("name", ["mac", "nearest", "lengths"])
 def test_good_units_pass(design, name):
     result = run(name, design)
     assert result.wrong is None
@@ -111,24 +114,20 @@ def test_probability_off_by_one_draw(design):
     assert re.search(r"rounds up for \d+ of 65536 draws of 16 bits instead of \d+", wrong.sentence)
 
 
-def test_pictures_of_what_was_counted(fp8cosim, tmp_path):
-    done = fp8cosim("exhaust", "probability", "randomness", "--short", "-o", "out", "--json")
-    assert done.returncode == 0, done.stderr
-    for name in ("probability", "correlations"):
-        assert (tmp_path / "out" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_probability_is_what_the_contract_says(design):
-    result = run("probability", design)
+def test_probability_is_what_the_contract_says():
+    r = SHOWN_BITS
+    design = rtl_gen.design(ArrayConfig(1, 1, random_bits=r))
+    result = check_probability(design, (1, r))
     assert result.wrong is None
     found = result.detail
+    assert list(found.by_bits) == [1, r]
     for bits, parts in found.by_bits.items():
         for fractions, shares in parts:
             assert np.array_equal(shares, np.floor(fractions * 2**bits) / 2**bits)
-    r = SHOWN_BITS
     fractions, draws = np.arange(1 << r)[:, None], np.arange(1 << r)
     decisions = np.stack([found.decisions[count] for count in range(1 << r)])
     assert np.array_equal(decisions, fractions + draws >= 1 << r)
+    assert plot_probabilities(found).startswith(PNG)
 
 
 def test_biased_bits_are_told():
@@ -184,11 +183,14 @@ def test_accumulators_hold_what_they_say():
 
 
 def test_command(fp8cosim, tmp_path, design):
-    done = fp8cosim("exhaust", "decoder", "lane", "--short", "--rows", 2, "--cols", 3, "--json")
+    checks = ["decoder", "lane", "randomness"]
+    done = fp8cosim("exhaust", *checks, "--short", "--rows", 2, "--cols", 3, "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert [check["check"] for check in result["checks"]] == ["decoder", "lane"]
+    assert [check["check"] for check in result["checks"]] == checks
     assert all(check["passed"] for check in result["checks"])
+    assert "standard deviations" in result["checks"][2]["note"]
+    assert (tmp_path / "out" / "exhaust" / "correlations.png").read_bytes().startswith(PNG)
 
     rtl_gen.save(FAULTS["wrong sign of an exact zero"].plant(design), tmp_path / "rtl")
     done = fp8cosim("exhaust", "adder", "--short", "--rtl", "rtl", "--json")
