@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import reduce
 
 from cosim.vector.graph import LANE_BITS, Node, Register
+from cosim.vector.masks import loose_nodes
 from cosim.vector.scalar_code import ScalarCode
 from cosim.vector.schedule import Step
 from cosim.vector.signal import Seg, Signal, constant_value, part, width_of
@@ -80,13 +81,15 @@ class LaneLoop:
         self._names: ChainMap[tuple, str] = ChainMap({}, self._uniform)
         self._named = 0
         self._made: set[Node] = set()
+        self._loose: set[Node] = set()
+        self._dirty: set[Node] = set()
 
     def lines(self, step: Step, registers: list[Register]) -> list[str]:
         """Return the loop that computes a step's nodes and then updates registers."""
         idle = step.idle
         nexts = [register.next for register in registers]
         if idle is None:
-            body = [*self._turns(self._nodes(step.nodes) + self._stores(registers, nexts))]
+            body = self._branch(step.nodes, {}, registers, nexts)
         else:
             first = self._nodes(idle.first)
             guards = [self.truth(guard) for guard in idle.guards]
@@ -94,9 +97,12 @@ class LaneLoop:
             body = [
                 *self._turns(first + self._taken()),
                 f"if (lanes::some({self._any_vector(guards)})) {{",
-                *self._branch(rest, {}, registers, nexts),
+                *(f"    {line}" for line in self._branch(rest, {}, registers, nexts)),
                 "} else {",
-                *self._branch(idle.nodes, idle.values, registers, idle.nexts),
+                *(
+                    f"    {line}"
+                    for line in self._branch(idle.nodes, idle.values, registers, idle.nexts)
+                ),
                 "}",
             ]
         return [
@@ -116,11 +122,13 @@ class LaneLoop:
         """Return statements of a block, whose names end with it."""
         names, made = self._names, self._made
         self._names, self._made = names.new_child(), made.copy()
+        self._dirty = set()
+        self._loose = loose_nodes(nodes, [*values.values(), *nexts], self._kept)
         body = self._nodes(nodes)
         stores = [self._store(node, self.word(value)) for node, value in values.items()]
         body += self._taken() + stores + self._stores(registers, nexts)
-        self._names, self._made = names, made
-        return [f"    {line}" for line in self._turns(body)]
+        self._names, self._made, self._loose = names, made, set()
+        return list(self._turns(body))
 
     def _nodes(self, nodes: list[Node]) -> list[str]:
         for node in nodes:
@@ -196,6 +204,8 @@ class LaneLoop:
         if kind == "cat":
             return self.word(operands[0])
         if kind == "mux":
+            if self._reads_dirty(node):
+                self._dirty.add(node)
             return self._mux(*operands)
         if kind == "not":
             return f"{self.word(operands[0])} ^ {self._ones(node.width)}"
@@ -210,8 +220,7 @@ class LaneLoop:
         if kind == "normalise":
             # Only zeros are shifted out.
             result = f"{values[0]} << {values[1]}"
-            cut = node.width < width_of(operands[0])
-            return f"({result}) & {self._ones(node.width)}" if cut else result
+            return self._masked(node, result, fits=node.width == width_of(operands[0]))
         if kind == "shl":
             return self._masked(node, f"{values[0]} << {values[1]}")
         assert kind == "shr", kind
@@ -270,10 +279,19 @@ class LaneLoop:
         fits = distance + start + (offset + width) <= LANE_BITS and offset == 0
         return ("shift_left_if", distance) if fits and distance else None
 
-    def _masked(self, node: Node, value: str) -> str:
-        if node.width == LANE_BITS or node.bound < (1 << node.width) - 1:
+    def _masked(self, node: Node, value: str, *, fits: bool | None = None) -> str:
+        """Return a value cut to its node's width, unless it fits if its operands do."""
+        if fits is None:
+            fits = node.bound < (1 << node.width) - 1
+        if node.width == LANE_BITS or (fits and not self._reads_dirty(node)):
+            return value
+        if node in self._loose:
+            self._dirty.add(node)
             return value
         return f"({value}) & {self._ones(node.width)}"
+
+    def _reads_dirty(self, node: Node) -> bool:
+        return any(seg.source in self._dirty for operand in node.operands for seg in operand)
 
     def _truth_operation(self, node: Node) -> str:
         kind, operands = node.kind, node.operands
