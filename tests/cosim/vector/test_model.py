@@ -110,6 +110,13 @@ def test_lanes_pass_values_around(models):
         state = [0] * 6 if values["rst"] else moved
 
 
+def test_lanes_are_in_the_order_of_numbers():
+    text = RING.replace("links [0:6]", "links [0:12]").replace("i < 6", "i < 12")
+    source = compile_netlist(read_verilog({"ring": text.replace("links[6]", "links[12]")}, "ring"))
+    names = [port.name for port in source.registers]
+    assert names == [f"stations[{i}].s.right" for i in range(12)]
+
+
 def test_path_from_lane_to_lane_dissolves_the_lanes(models):
     model = models["ripple"]
     assert model.source.lanes == {}
