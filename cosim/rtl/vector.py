@@ -40,8 +40,10 @@ def build_model(design: Design) -> Path:
         (folder / "layout.h").write_text(header)
         library = folder / "model.so"
         includes = [f"-I{path}" for path in (folder, RUNTIME, FAST)]
-        command = [COMPILER, *COMPILER_FLAGS, *includes, "-pthread", "-shared"]
-        run_all([[*command, *map(str, (host, *HELPERS)), "-o", str(library)]])
+        objects = {file: str(folder / f"{file.stem}.o") for file in (host, *HELPERS)}
+        command = [COMPILER, *COMPILER_FLAGS, *includes, "-c"]
+        run_all([*command, str(file), "-o", target] for file, target in objects.items())
+        run_all([[COMPILER, "-shared", "-pthread", *objects.values(), "-o", str(library)]])
         for file in folder.iterdir():
             if file != library:
                 file.unlink()
