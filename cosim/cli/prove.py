@@ -10,7 +10,7 @@ import typer
 
 import rtl_gen
 from cosim.cli.app import Json, app, console, finish
-from cosim.cli.options import Cols, ConfigFile, Rows, design_of
+from cosim.cli.options import ARRAY, ENGINE, Cols, ConfigFile, Latency, Rows, design_of
 from cosim.cli.progress import parts_bar
 from cosim.errors import CheckFailedError
 from cosim.proofs import (
@@ -33,6 +33,7 @@ def prove(
     ] = None,
     rows: Rows = None,
     cols: Cols = None,
+    latency: Latency = None,
     config: ConfigFile = None,
     short: Annotated[
         bool, typer.Option("--short", help="Leave out the statements that take long.")
@@ -60,7 +61,7 @@ def prove(
 ) -> None:
     """Prove statements about the Verilog, for all inputs; a solver decides each."""
     start = time.monotonic()
-    design = design_of(rtl, config, rows, cols)
+    design = design_of(rtl, config, rows, cols, latency, tops=(ARRAY, ENGINE))
     chosen = select(statements(design), expression, short=short)
     if output is not None:
         files = write_problems(design, chosen, output)

@@ -21,8 +21,8 @@ DECODER, MULTIPLIER, ADDER, ELEMENT = (
 )
 
 
-def statements() -> list[Statement]:
-    """Return the statements about the units that make a MAC step."""
+def operands() -> list[Statement]:
+    """Return the statements about the units that make a product."""
     decoders = [
         Statement(
             f"decoder/{fmt.name}",
@@ -43,6 +43,11 @@ def statements() -> list[Statement]:
         )
         for a, b in pairs(OPERANDS, repeat=2)
     ]
+    return [*decoders, *products]
+
+
+def statements() -> list[Statement]:
+    """Return the statements about the units that make a MAC step."""
     adder = [
         Statement(
             "adder/sum",
@@ -59,7 +64,7 @@ def statements() -> list[Statement]:
             _adder_flags,
         ),
     ]
-    return [*decoders, *products, *adder]
+    return [*operands(), *adder]
 
 
 def steps() -> list[Statement]:
@@ -83,7 +88,7 @@ def _decoder(netlist: Netlist, fmt: Format) -> dict[str, Problem]:
     code = unit.wire("code")
     decoded = Operand(unit.wire("operand"))
     got = decoded.number
-    text = [netlist.text, unit.text, _format_is(unit, fmt)]
+    text = [netlist.text, unit.text, format_is(unit, fmt)]
     return _one(
         Problem(
             "\n".join(text),
@@ -177,15 +182,15 @@ def _adder_flags(netlist: Netlist) -> dict[str, Problem]:
             text,
             {
                 "the invalid flag": smt.equal(smt.bit(flags, 0), invalid),
-                "the inexact flag": smt.equal(smt.bit(flags, 1), _inexact("before", "addend")),
+                "the inexact flag": smt.equal(smt.bit(flags, 1), inexact("before", "addend")),
             },
             shown | {"flags": Shown(flags)},
         )
     )
 
 
-def _inexact(x: str, y: str) -> str:
-    """Whether a sum was rounded: then rounding up and rounding down differ."""
+def inexact(x: str, y: str) -> str:
+    """Return whether a sum is rounded: then rounding up and rounding down differ."""
     up, down = f"(fp.add RTP {x} {y})", f"(fp.add RTN {x} {y})"
     finite = smt.conjunction(
         f"(not ({test} {z}))" for z in (x, y) for test in ("fp.isNaN", "fp.isInfinite")
@@ -214,8 +219,8 @@ def _step(
         a.text,
         b.text,
         unit.text,
-        _format_is(a, a_format),
-        _format_is(b, b_format),
+        format_is(a, a_format),
+        format_is(b, b_format),
         *quiet,
         *enters,
         smt.define("x", FP32_SORT, operand(a.wire("code"), a_format)),
@@ -234,7 +239,7 @@ def _step(
     }
     no_nan = smt.conjunction(f"(not (fp.isNaN {z}))" for z in ("before", "x", "y"))
     invalid = smt.conjunction([no_nan, "(fp.isNaN want)"])
-    raised = smt.concat(smt.as_bit(_inexact("before", "(fp.mul RNE x y)")), smt.as_bit(invalid))
+    raised = smt.concat(smt.as_bit(inexact("before", "(fp.mul RNE x y)")), smt.as_bit(invalid))
     flags = f"(bvor {smt.bits(before, 32, 2)} {raised})"
     return {
         "sum": Problem("\n".join(text), {"the sum": same_fp32(got, "want")}, shown),
@@ -246,7 +251,8 @@ def _step(
     }
 
 
-def _format_is(decoder: Trace, fmt: Format) -> str:
+def format_is(decoder: Trace, fmt: Format) -> str:
+    """Return the assumption that a decoder is asked for a format."""
     return smt.assume(smt.equal(decoder.vector("format"), smt.const(OPERANDS.index(fmt), 1)))
 
 

@@ -19,6 +19,7 @@ from cosim.proofs import (
     flight,
     lfsr,
     mac,
+    ring,
     wiring,
 )
 from cosim.proofs.netlist import Reader, instantiated
@@ -72,8 +73,18 @@ class Verdict:
 
 
 def statements(design: Design) -> list[Statement]:
-    """Return every statement about an array; its manifest says what they are about."""
+    """Return every statement about an array or an engine; the manifest says what it is."""
     config = design.config
+    if config.latency:
+        return [
+            *clock.statements(design),
+            *mac.operands(),
+            *ring.statements(config),
+            *converter.statements(config),
+            *lfsr.statements(config),
+            *column.statements(config),
+            *ring.steps(config),
+        ]
     return [
         *clock.statements(design),
         *mac.statements(),

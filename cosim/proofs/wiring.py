@@ -69,23 +69,24 @@ def _lane(packed: str, index: int, width: int = LANE_BITS) -> str:
     return smt.bits(packed, index * width, width)
 
 
-def _skew(netlist: Netlist, lanes: int) -> dict[str, Problem]:
+def delays(netlist: Netlist, lanes: int, width: int) -> Problem:
+    """Return the problem whether lane i of a skew, so many bits wide, leaves i clocks late."""
     unit = Trace(netlist, "unit", lanes - 1)
     last = lanes - 1
     quiet = [smt.assume(smt.negation(reset)) for t in range(last) for reset in _resets(unit, t)]
-    problems = {
-        "delay": Problem(
-            "\n".join([netlist.text, unit.text, *quiet]),
-            {
-                f"lane {i}": smt.equal(
-                    _lane(unit.wire("skewed", last), i),
-                    _lane(unit.wire("aligned", last - i), i),
-                )
-                for i in range(lanes)
-            },
-            {f"lane {i}": Shown(_lane(unit.wire("skewed", last), i)) for i in range(lanes)},
-        )
-    }
+    leaving = [_lane(unit.wire("skewed", last), i, width) for i in range(lanes)]
+    return Problem(
+        "\n".join([netlist.text, unit.text, *quiet]),
+        {
+            f"lane {i}": smt.equal(leaving[i], _lane(unit.wire("aligned", last - i), i, width))
+            for i in range(lanes)
+        },
+        {f"lane {i}": Shown(leaving[i]) for i in range(lanes)},
+    )
+
+
+def _skew(netlist: Netlist, lanes: int) -> dict[str, Problem]:
+    problems = {"delay": delays(netlist, lanes, LANE_BITS)}
     if lanes > 1:
         problems["reset"] = _skew_after_reset(netlist, lanes)
     return problems

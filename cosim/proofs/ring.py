@@ -1,0 +1,336 @@
+"""The elements of the engine: a step in a pipeline, sums that take turns, and what waits.
+
+The units are those of the bare array but for the step. It is followed through its whole latency: an
+accumulator and a product enter, and any others may follow in the next clocks.
+"""
+
+from itertools import product as pairs
+
+from cosim.proofs import smt
+from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS, Product
+from cosim.proofs.mac import DECODER, MULTIPLIER, format_is, inexact
+from cosim.proofs.netlist import Netlist, Trace
+from cosim.proofs.numbers import FP32_SORT, OPERANDS, Format, fp32, operand, same_fp32
+from cosim.proofs.problem import Problem, Shown
+from cosim.proofs.statement import Statement, View
+from cosim.proofs.wiring import delays, same_wires
+from pysim import ArrayConfig
+
+FIRST, SLOT, SLOT_BITS = LANE_BITS, LANE_BITS + 1, 3
+"""Where a lane of A says what its clock means, above operand and valid bit."""
+
+START_BITS = SLOT + SLOT_BITS
+
+
+def step_module(config: ArrayConfig) -> str:
+    """Name of the module of a step."""
+    return f"fp8_step_{config.latency}"
+
+
+def element_module(config: ArrayConfig) -> str:
+    """Name of the module of an element."""
+    return f"fp8_ring_element_{config.latency}"
+
+
+def statements(config: ArrayConfig) -> list[Statement]:
+    """Return the statements about elements and the wires between them, but for `steps`."""
+    latency = config.latency
+    step, element = step_module(config), element_module(config)
+    row = f"fp8_ring_row_{config.cols}_{latency}"
+    array = f"fp8_ring_array_{config.rows}x{config.cols}_{latency}"
+    a_skew, b_skew = f"fp8_skew_{config.rows}_of_{START_BITS}", f"fp8_skew_{config.cols}"
+    shell = View(element, (MULTIPLIER, step))
+    return [
+        Statement(
+            "step/sum",
+            step,
+            f"any FP32 number and any product add up to IEEE 754's sum, to nearest even, {latency} "
+            "clocks later, whatever follows",
+            (View(step),),
+            lambda unit: {"": _sum(unit, latency)},
+        ),
+        Statement(
+            "step/flags",
+            step,
+            "flags stick; inexact says that a sum was rounded, invalid that it has no meaning",
+            (View(step),),
+            lambda unit: {"": _flags(unit, latency)},
+        ),
+        Statement(
+            "step/holds",
+            step,
+            "without a valid product an accumulator and its flags stay as they are, in every bit",
+            (View(step),),
+            lambda unit: {"": _holds(unit, latency)},
+        ),
+        Statement(
+            "ring/turns",
+            element,
+            "a sum goes on from what comes out of the pipeline, or, if it is the first step of a "
+            "tile, from what waits in its slot",
+            (shell,),
+            lambda unit: {"": _turns(unit, latency)},
+        ),
+        Statement(
+            "ring/waits",
+            element,
+            "what waits is replaced by a finished sum of its slot, or by the southern neighbour's, "
+            "and by nothing else",
+            (shell,),
+            lambda unit: {"": _waits(unit, latency)},
+        ),
+        Statement(
+            "ring/passes",
+            element,
+            "operands and marks pass to the eastern and southern neighbour, unchanged, a clock "
+            "later",
+            (shell,),
+            lambda unit: {"": _passes(unit)},
+        ),
+        Statement(
+            f"skew/{config.rows} of A",
+            a_skew,
+            f"lane i leaves i clocks after it entered, for each of {config.rows} lanes",
+            (View(a_skew),),
+            lambda unit: {"": delays(unit, config.rows, START_BITS)},
+        ),
+        Statement(
+            f"skew/{config.cols} of B",
+            b_skew,
+            f"lane i leaves i clocks after it entered, for each of {config.cols} lanes",
+            (View(b_skew),),
+            lambda unit: {"": delays(unit, config.cols, LANE_BITS)},
+        ),
+        Statement(
+            "row/wiring",
+            row,
+            "each element takes A from its western neighbour and B from its own column, and shifts "
+            "in its own column",
+            (View(row, (element,)),),
+            lambda unit: {"": _row(unit, config.cols)},
+        ),
+        Statement(
+            "ring/wiring",
+            array,
+            "a row takes A from its lane and B from the row above, and shifts from the row below",
+            (View(array, tuple({row, a_skew, b_skew})),),
+            lambda unit: {"": _array(unit, config)},
+        ),
+    ]
+
+
+def steps(config: ArrayConfig) -> list[Statement]:
+    """Return the statements about the step of an element; they take longest."""
+    element = element_module(config)
+    return [
+        Statement(
+            f"mac/{a}-{b}",
+            element,
+            f"a step adds the product of any {a} code and any {b} code to any FP32 accumulator "
+            f"as IEEE 754's fused multiply-add does, {config.latency} clocks after the product",
+            (View(element), View(DECODER)),
+            lambda unit, decoder, a=a, b=b: {"": _mac(unit, decoder, config.latency, a, b)},
+            short=(a, b) == OPERANDS,
+        )
+        for a, b in pairs(OPERANDS, repeat=2)
+    ]
+
+
+def _no_reset(unit: Trace) -> list[str]:
+    return [smt.assume(smt.negation(unit.wire("rst", t))) for t in range(unit.clocks)]
+
+
+def _step(netlist: Netlist, latency: int, *, valid: bool) -> tuple[Trace, list[str], dict]:
+    """A step from its first clock to the one in which its outcome is there."""
+    unit = Trace(netlist, "unit", latency)
+    product = Product(unit.wire("product"))
+    is_valid = unit.wire("valid")
+    before = unit.wire("before")
+    text = [
+        netlist.text,
+        unit.text,
+        *_no_reset(unit),
+        smt.assume(is_valid if valid else smt.negation(is_valid)),
+        smt.assume(product.well_formed),
+        smt.define("addend", FP32_SORT, product.number),
+        smt.define("before", FP32_SORT, fp32(smt.bits(before, 0, 32))),
+        smt.define("sum", FP32_SORT, "(fp.add RNE before addend)"),
+    ]
+    shown = {
+        "accumulator": Shown(smt.bits(before, 0, 32), "fp32"),
+        "flags": Shown(smt.bits(before, 32, 2)),
+        "product": Shown("addend", "number"),
+    }
+    return unit, text, shown
+
+
+def _sum(netlist: Netlist, latency: int) -> Problem:
+    unit, text, shown = _step(netlist, latency, valid=True)
+    got = smt.bits(unit.wire("after", latency), 0, 32)
+    shown |= {"expected": Shown("sum", "number"), "got": Shown(got, "fp32")}
+    return Problem("\n".join(text), {"the sum": same_fp32(got, "sum")}, shown)
+
+
+def _flags(netlist: Netlist, latency: int) -> Problem:
+    unit, text, shown = _step(netlist, latency, valid=True)
+    product = Product(unit.wire("product"))
+    # A NaN among the operands is quiet. Infinity times zero comes as a NaN with a flag of its own.
+    no_meaning = smt.conjunction(["(not (fp.isNaN addend))", "(fp.isNaN sum)"])
+    invalid = smt.conjunction(
+        ["(not (fp.isNaN before))", smt.disjunction([product.invalid, no_meaning])]
+    )
+    raised = smt.concat(smt.as_bit(inexact("before", "addend")), smt.as_bit(invalid))
+    expected = f"(bvor {smt.bits(unit.wire('before'), 32, 2)} {raised})"
+    got = smt.bits(unit.wire("after", latency), 32, 2)
+    shown |= {"expected flags": Shown(expected), "got flags": Shown(got)}
+    return Problem("\n".join(text), {"the flags": smt.equal(got, expected)}, shown)
+
+
+def _holds(netlist: Netlist, latency: int) -> Problem:
+    unit, text, shown = _step(netlist, latency, valid=False)
+    got = unit.wire("after", latency)
+    return Problem(
+        "\n".join(text),
+        {"the accumulator": smt.equal(got, unit.wire("before"))},
+        {**shown, "got": Shown(got)},
+    )
+
+
+def _mark(unit: Trace, clock: int) -> tuple[str, str]:
+    """Whether the lane of A marks a first step, and the slot it names."""
+    west = unit.wire("west", clock)
+    return smt.bit(west, FIRST), smt.bits(west, SLOT, SLOT_BITS)
+
+
+def _turns(netlist: Netlist, latency: int) -> Problem:
+    unit = Trace(netlist, "unit", 1)
+    first, slot = _mark(unit, 0)
+    before, after = unit.wire("step.before", 1), unit.wire("step.after", 1)
+    goals = {"a sum goes on": smt.implies(smt.negation(first), smt.equal(before, after))}
+    for i in range(latency):
+        starts = smt.conjunction([first, smt.equal(slot, smt.const(i, SLOT_BITS))])
+        waiting = unit.wire(f"waiting_{i}", 1)
+        goals[f"slot {i} starts"] = smt.implies(starts, smt.equal(before, waiting))
+    text = [netlist.text, unit.text, *_no_reset(unit)]
+    return Problem("\n".join(text), goals, {"west": Shown(unit.wire("west")), "got": Shown(before)})
+
+
+def _waits(netlist: Netlist, latency: int) -> Problem:
+    unit = Trace(netlist, "unit", 2)
+    first, finished = _mark(unit, 0)
+    shifted = unit.wire("slot", 1)
+    goals = {}
+    for i in range(latency):
+        here = smt.const(i, SLOT_BITS)
+        shift = smt.conjunction([unit.wire("shift", 1), smt.equal(shifted, here)])
+        gives = smt.conjunction([first, smt.equal(finished, here)])
+        waiting = unit.wire(f"waiting_{i}", 1)
+        expected = smt.choose(
+            shift, unit.wire("below", 1), smt.choose(gives, unit.wire("step.after", 1), waiting)
+        )
+        goals[f"slot {i}"] = smt.equal(unit.wire(f"waiting_{i}", 2), expected)
+        seen = smt.equal(unit.wire("above", 1), waiting)
+        goals[f"slot {i} as others see it"] = smt.implies(smt.equal(shifted, here), seen)
+    shown = {"west": Shown(unit.wire("west")), "shift": Shown(unit.wire("shift", 1))}
+    text = [netlist.text, unit.text, *_no_reset(unit)]
+    return Problem("\n".join(text), goals, {**shown, "slot": Shown(shifted)})
+
+
+def _passes(netlist: Netlist) -> Problem:
+    unit = Trace(netlist, "unit", 1)
+    sides = (("west", "east"), ("north", "south"))
+    return Problem(
+        "\n".join([netlist.text, unit.text, *_no_reset(unit)]),
+        {out: smt.equal(unit.wire(out, 1), unit.wire(entering)) for entering, out in sides},
+        {name: Shown(unit.wire(name)) for name in ("west", "north")},
+    )
+
+
+def _mac(
+    element: Netlist, decoder: Netlist, latency: int, a_format: Format, b_format: Format
+) -> Problem:
+    a, b = Trace(decoder, "a"), Trace(decoder, "b")
+    unit = Trace(element, "unit", latency + 1)
+    before, after = unit.wire("step.before", 1), unit.wire("step.after", latency + 1)
+    west, north = unit.wire("west"), unit.wire("north")
+    text = [
+        decoder.text,
+        element.text,
+        a.text,
+        b.text,
+        unit.text,
+        format_is(a, a_format),
+        format_is(b, b_format),
+        *_no_reset(unit),
+        smt.assume(smt.equal(smt.bits(west, 0, LANE_BITS), smt.concat("#b1", a.wire("operand")))),
+        smt.assume(smt.equal(north, smt.concat("#b1", b.wire("operand")))),
+        smt.define("x", FP32_SORT, operand(a.wire("code"), a_format)),
+        smt.define("y", FP32_SORT, operand(b.wire("code"), b_format)),
+        smt.define("before", FP32_SORT, fp32(smt.bits(before, 0, 32))),
+        smt.define("want", FP32_SORT, "(fp.add RNE before (fp.mul RNE x y))"),
+    ]
+    got = smt.bits(after, 0, 32)
+    return Problem(
+        "\n".join(text),
+        {"the sum": same_fp32(got, "want")},
+        {
+            "accumulator": Shown(smt.bits(before, 0, 32), "fp32"),
+            "a": Shown(a.wire("code"), a_format.name),
+            "b": Shown(b.wire("code"), b_format.name),
+            "expected": Shown("want", "number"),
+            "got": Shown(got, "fp32"),
+        },
+    )
+
+
+def _row(netlist: Netlist, cols: int) -> Problem:
+    unit = Trace(netlist)
+
+    def part(port: str, col: int, width: int) -> str:
+        return smt.bits(unit.wire(port), col * width, width)
+
+    pairs_of_wires = {}
+    for col in range(cols):
+        name = f"element_{col}"
+        west = unit.wire(f"element_{col - 1}.east") if col else unit.wire("west")
+        above = part("above", col, ACCUMULATOR_BITS)
+        pairs_of_wires |= {
+            f"A into {name}": (unit.wire(f"{name}.west"), west),
+            f"B into {name}": (unit.wire(f"{name}.north"), part("north", col, LANE_BITS)),
+            f"B out of {name}": (part("south", col, LANE_BITS), unit.wire(f"{name}.south")),
+            f"what shifts into {name}": (
+                unit.wire(f"{name}.below"),
+                part("below", col, ACCUMULATOR_BITS),
+            ),
+            f"what shifts out of {name}": (above, unit.wire(f"{name}.above")),
+            **{
+                f"{port} of {name}": (unit.wire(f"{name}.{port}"), unit.wire(port))
+                for port in ("shift", "slot", "rst")
+            },
+        }
+    return same_wires(unit, pairs_of_wires)
+
+
+def _array(netlist: Netlist, config: ArrayConfig) -> Problem:
+    unit = Trace(netlist)
+    pairs_of_wires = {
+        "A into its skew": (unit.wire("a_skew.aligned"), unit.wire("a")),
+        "B into its skew": (unit.wire("b_skew.aligned"), unit.wire("b")),
+        "what shifts out": (unit.wire("top"), unit.wire("row_0.above")),
+    }
+    for row in range(config.rows):
+        name = f"row_{row}"
+        lane = smt.bits(unit.wire("a_skew.skewed"), row * START_BITS, START_BITS)
+        north = unit.wire(f"row_{row - 1}.south") if row else unit.wire("b_skew.skewed")
+        last = row == config.rows - 1
+        below = unit.wire("bottom") if last else unit.wire(f"row_{row + 1}.above")
+        pairs_of_wires |= {
+            f"A into {name}": (unit.wire(f"{name}.west"), lane),
+            f"B into {name}": (unit.wire(f"{name}.north"), north),
+            f"what shifts into {name}": (unit.wire(f"{name}.below"), below),
+            **{
+                f"{port} of {name}": (unit.wire(f"{name}.{port}"), unit.wire(port))
+                for port in ("shift", "slot", "rst")
+            },
+        }
+    return same_wires(unit, pairs_of_wires)

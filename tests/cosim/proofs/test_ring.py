@@ -1,0 +1,60 @@
+"""The proofs of the engine's elements hold, and do not of Verilog with a fault."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+import rtl_gen
+from cosim.proofs import Outcome, faulty_modules, prove, select, statements, statements_for
+from pysim import ArrayConfig
+
+
+@pytest.fixture(scope="module")
+def design():
+    return rtl_gen.design(ArrayConfig(1, 2, latency=3))
+
+
+def test_every_module_but_control_has_a_statement(design):
+    control = r"fp8_(gemm_engine|engine_registers|tile_sequencer|overlapped_\w+)"
+    for module in design.modules:
+        named = {s.name.partition("/")[0] for s in statements_for(design, module)}
+        assert bool(named - {"clock"}) != bool(re.match(control, module)), module
+
+
+def test_pipeline_and_ring(design):
+    chosen = select(statements(design), "^(step|ring|row|skew)/|^mac/e5m2-e4m3")
+    verdicts = list(prove(design, chosen))
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.PROVED}
+    assert len(verdicts) == 11
+
+
+FAULTS = {
+    # What is planted in which module, and the statement that it violates.
+    "dropped sticky bit": ("fp8_step_3", r"shifted_by_16\[0\] \| ", "", "step/sum"),
+    "accumulator lost without a product": (
+        "fp8_step_3",
+        r"= valid \? (\w+) : \\before \[31:0\];",
+        r"= valid ? \1 : 32'h0;",
+        "step/holds",
+    ),
+    "flags of a step forgotten": ("fp8_step_3", r": aligned_flags;", ": 2'h0;", "step/flags"),
+    "sum not given back": (
+        "fp8_ring_element_3",
+        r"\? after : waiting_1;",
+        "? waiting_1 : waiting_1;",
+        "ring/waits",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_is_refuted(design, name):
+    module, place, text, violated = FAULTS[name]
+    edited, count = re.subn(place, text, design.modules[module])
+    assert count, design.modules[module]
+    faulty = replace(design, modules={**design.modules, module: edited})
+    verdicts = list(prove(faulty, select(statements(faulty), f"^{violated}$")))
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.REFUTED]
+    assert verdicts[0].counterexample
+    assert faulty_modules(faulty, verdicts) == [module]
