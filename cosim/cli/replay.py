@@ -9,7 +9,7 @@ import typer
 import rtl_gen
 from cosim.calls import Mismatch
 from cosim.cli.app import Json, app, console, finish
-from cosim.cli.options import design_of
+from cosim.cli.options import ARRAY, ENGINE, design_of
 from cosim.errors import CheckFailedError
 from pysim import GoldenEngine
 
@@ -34,7 +34,7 @@ def replay(
     from cosim.replay import replay as run
 
     mismatch = Mismatch.load(file)
-    design = design_of(rtl, None, None, None) if rtl else design_for(mismatch)
+    design = design_of(rtl, None, None, None, tops=(ARRAY, ENGINE)) if rtl else design_for(mismatch)
     console.print(mismatch.call.describe())
     with GoldenEngine(mismatch.call.config) as engine:
         now = mismatch.call.run(engine)

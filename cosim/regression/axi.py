@@ -40,6 +40,11 @@ PATIENCE = 1_000_000
 def engine_test(function: Callable[["EngineTB"], Awaitable[None]]):
     """Make a cocotb test of a function: it gets a bench after reset."""
     NAMES.append(function.__name__)
+    return bench_test(function)
+
+
+def bench_test(function: Callable[["EngineTB"], Awaitable[None]]):
+    """Make a cocotb test that is not among those of the regression."""
 
     @wraps(function)
     async def test(dut) -> None:
@@ -259,6 +264,33 @@ class EngineTB:
         rows = max(1, -(-min(x.size, 400) // cols))
         operands = {"x": np.resize(x, (rows, cols))}
         return Call(call.config, call.kind, operands, call.arguments, call.random_state)
+
+    def calls_of_hardware(self, call: Call) -> Iterator[Call]:
+        """Yield what a call of an engine comes to here: conversions have rows, GEMMs products."""
+        cols = self.config.cols
+        if call.kind == "quantize":
+            x = call.operands["x"].reshape(-1)
+            whole = x.size // cols * cols
+            parts = [x[:whole].reshape(-1, cols), x[whole:].reshape(1, -1)]
+        elif 0 not in (*call.operands["a"].shape, *call.operands["b"].shape):
+            yield call
+            return
+        else:
+            m, n = call.operands["a"].shape[0], call.operands["b"].shape[1]
+            start = call.operands.get("c", np.zeros((m, n), dtype=np.float32))
+            rows = self.config.rows
+            parts = [
+                start[top : top + rows, left : left + cols]
+                for top in range(0, m, rows)
+                for left in range(0, n, cols)
+            ]
+        names = ("rounding", "saturate")
+        arguments = {name: call.arguments[name] for name in names}
+        arguments["fmt"] = call.arguments.get("fmt", call.arguments.get("out_format"))
+        for part in parts:
+            if part.size and arguments["fmt"] != FP32.name:
+                operands = {"x": np.ascontiguousarray(part)}
+                yield Call(call.config, "quantize", operands, arguments, self.golden.random_state)
 
     async def configure(self, call: Call) -> None:
         """Write the settings of a call."""

@@ -1,12 +1,13 @@
 """The cocotb tests of the GEMM engine."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 from cocotbext.axi import AxiResp
 
-from cosim.calls import Call
-from cosim.regression.axi import EngineTB, engine_test
+from cosim.calls import Call, Mismatch
+from cosim.regression.axi import EngineTB, bench_test, engine_test
 from hw.registers import Access
 from pysim.cycles import gemm_cycles
 
@@ -222,3 +223,13 @@ async def interrupts(bench: EngineTB) -> None:
     await bench.write("errors", 0xFFFFFFFF)
     await bench.clocks(1)
     assert not bench.dut.irq.value
+
+
+@bench_test
+async def recorded_call(bench: EngineTB) -> None:
+    """The call of a replay file."""
+    assert bench.setup.replay is not None
+    call = Mismatch.load(Path(bench.setup.replay)).call
+    bench.golden.random_state = call.random_state
+    for part in bench.calls_of_hardware(call):
+        await bench.check(part)

@@ -186,7 +186,9 @@ def run_replay(
     Outcome
         Of one test, ``recorded_call``, which fails if the Verilog differs from golden.
     """
-    return run_tests(design, folder, ["recorded_call"], simulator, 0, waves=waves, replay=file)
+    module, _ = _SUITES[design.manifest["top"]]
+    names = ["recorded_call"]
+    return run_tests(design, folder, names, simulator, 0, waves=waves, replay=file, module=module)
 
 
 def run_tests(

@@ -108,6 +108,23 @@ def test_fault_is_noticed(design, tmp_path, monkeypatch, name):
 
 
 @needs_icarus
+def test_replay(design, tmp_path, monkeypatch, fp8cosim):
+    monkeypatch.setenv(GEMMS, "8")
+    module, place, text, test = FAULTS["a finished sum is not given back"]
+    modules = {**design.modules, module: re.sub(place, text, design.modules[module])}
+    faulty = replace(design, modules=modules)
+    run_regression(faulty, tmp_path / "run", simulator="icarus", expression=f"^{test}$")
+    file = f"run/mismatch-{test}.npz"
+    done = fp8cosim("replay", file, "--simulator", "icarus", "-o", "replay", "--json")
+    assert done.returncode == 1
+    result = json.loads(done.stdout)
+    verdicts = {verdict["engine"]: verdict["difference"] for verdict in result["now"]}
+    assert verdicts["fast"] is None
+    assert verdicts["rtl (vector)"]
+    assert verdicts["ports (icarus)"]
+
+
+@needs_icarus
 def test_command(fp8cosim, tmp_path):
     """The command takes an engine; others say what they want instead."""
     arguments = ("--rows", 1, "--cols", 2, "--latency", 2, "-o", "engine")
