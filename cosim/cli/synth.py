@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from cosim.cli.app import Json, app, finish
-from cosim.cli.options import Cols, ConfigFile, Rows, design_of
+from cosim.cli.options import ARRAY, ENGINE, Cols, ConfigFile, Latency, Rows, design_of
 from cosim.cli.progress import parts_bar
 from cosim.files import make_folder, replacing
 from pysim import InputError
+
+SHORT_LATENCIES = (1, 4)
 
 
 @app.command()
@@ -23,6 +25,7 @@ def synth(
     rows: Rows = None,
     cols: Cols = None,
     config: ConfigFile = None,
+    latency: Latency = None,
     size: Annotated[
         list[int] | None,
         typer.Option(
@@ -35,12 +38,15 @@ def synth(
     ] = None,
     device: Annotated[str, typer.Option(help="FPGA of Lattice's ECP5 family.")] = "LFE5U-85F",
     speed: Annotated[int, typer.Option(min=6, max=8, help="Its speed grade; 6 is slowest.")] = 6,
+    dsp: Annotated[
+        bool, typer.Option("--dsp/--no-dsp", help="Multipliers in DSPs, or in LUTs.")
+    ] = True,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of place and route, for a module.")] = 3,
     array_seeds: Annotated[
         int, typer.Option(min=0, help="The same for a whole array, which takes long; 0 for none.")
     ] = 1,
     short: Annotated[
-        bool, typer.Option("--short", help="One seed, and no whole array is placed.")
+        bool, typer.Option("--short", help="One seed, two latencies, and no whole array is placed.")
     ] = False,
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", min=1, max=256, help="Runs of place and route at once.")
@@ -50,18 +56,19 @@ def synth(
     ),
     as_json: Json = False,
 ) -> None:
-    """Estimate area and clock of every module, and of a textbook's processing element."""
+    """Estimate area and clock of every module, of pipelines, and of a textbook's element."""
     from cosim.synth.placing import find_device, nextpnr_version
     from cosim.synth.report import describe, plot, to_dict
     from cosim.synth.survey import survey
     from cosim.vector.netlist import yosys_version
+    from hw.step import CUTS
 
     start = time.monotonic()
     fpga = find_device(device)
     if rtl is not None and size:
         raise InputError("--rtl says what the array is: leave out --size")
     tools = {"yosys": yosys_version(), "nextpnr": nextpnr_version()}
-    design = design_of(rtl, config, rows, cols)
+    design = design_of(rtl, config, rows, cols, latency, tops=(ARRAY, ENGINE))
     make_folder(output)
     with parts_bar() as bar:
         task = bar.add_task("reading", total=None)
@@ -71,8 +78,10 @@ def synth(
             speed=speed,
             seeds=1 if short else seeds,
             array_seeds=0 if short else array_seeds,
+            latencies=SHORT_LATENCIES if short else tuple(CUTS),
             sizes=size or (),
             expression=expression,
+            dsp=dsp,
             jobs=min(jobs, os.cpu_count() or 1),
             progress=lambda what, done, total: bar.update(
                 task, description=what, completed=done, total=total
@@ -86,6 +95,7 @@ def synth(
     result = {
         "config": design.config.to_dict(),
         "tools": tools,
+        "dsp": dsp,
         "seconds": round(time.monotonic() - start, 2),
         **to_dict(found),
         "folder": str(output),

@@ -45,7 +45,7 @@ _ECP5 = {
 _FREE = {"PFUMX", "L6MUX21"}
 """Multiplexers that every slice has beside its LUTs."""
 
-SCRIPT = (
+_SCRIPT = (
     "design -save verilog",
     "synth_ecp5 -noflatten -top {top} -json netlist.json",
     "tee -q -o ecp5.json stat -json",
@@ -123,7 +123,13 @@ class ModuleArea:
     children: dict[str, int]
 
 
-def map_module(source: Source, name: str) -> Path:
+def script(dsp: bool) -> list[str]:
+    """Return the commands of Yosys that map a module, with multipliers in DSPs or in LUTs."""
+    tool = "synth_ecp5" if dsp else "synth_ecp5 -nodsp"
+    return [command.replace("synth_ecp5", tool) for command in _SCRIPT]
+
+
+def map_module(source: Source, name: str, dsp: bool = True) -> Path:
     """Map one module, those in it being black boxes; return its folder in the cache.
 
     Each is mapped on its own, so that it is known once for all arrays that have it, and so that
@@ -147,17 +153,17 @@ def map_module(source: Source, name: str) -> Path:
             read.append(f"read_verilog {child}.v")
         if children:
             read.append("blackbox")
-        script = [command.format(top=name) for command in SCRIPT]
-        run_yosys(folder, *read, f"read_verilog {name}.v", *script)
+        commands = [command.format(top=name) for command in script(dsp)]
+        run_yosys(folder, *read, f"read_verilog {name}.v", *commands)
         for file in folder.glob("*.v"):
             file.unlink()
 
     inside = [part for child in children for part in (child, source.modules[child])]
-    return cached("synth", [yosys_version(), *SCRIPT, name, text, *inside], make)
+    return cached("synth", [yosys_version(), *script(dsp), name, text, *inside], make)
 
 
 def areas(
-    source: Source, progress: Callable[[str], None] = lambda module: None
+    source: Source, dsp: bool = True, progress: Callable[[str], None] = lambda module: None
 ) -> dict[str, ModuleArea]:
     """Return what each module takes, every one before those in it.
 
@@ -171,7 +177,7 @@ def areas(
     own, children = {}, {}
     for name in source.modules:
         progress(name)
-        folder = map_module(source, name)
+        folder = map_module(source, name, dsp)
         own[name] = _own_area(name, _cells(folder / "ecp5.json", name), source) + _own_gates(
             name, _cells(folder / "gates.json", name), source
         )

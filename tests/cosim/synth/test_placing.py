@@ -70,7 +70,7 @@ def test_stages_of_a_path():
         step("routing", "stimulus_TRELLIS_FF_Q_3", 1.0, "dut.unit.y_CCU2C_S0", "stimulus[3]"),
         step("logic", "dut.unit.difference_CCU2C_S0_1$CCU2_COMB0", 0.4),
         step("logic", "$nextpnr_CCU2C_15$CCU2_COMB0", 0.25),
-        step("routing", "dut.unit.y_LUT4_Z_3", 0.5, "dut.left_TRELLIS_FF_Q", "dut.y[7]"),
+        step("routing", "dut.unit.y_LUT4_Z_3", 0.5, "dut.left_TRELLIS_FF_Q", "dut.y$25[7]"),
         step("logic", "dut.unit._07__LUT4_Z", 0.1),
         step("setup", "dut.left_TRELLIS_FF_Q", 0.0),
     ]

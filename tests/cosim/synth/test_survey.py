@@ -23,14 +23,14 @@ def placed(monkeypatch):
     """Replace both tools; return what is placed: module and seed."""
     runs = []
 
-    def areas(source, progress):
+    def areas(source, dsp, progress):
         progress(source.top)
         # Of 2 x 2 elements, an array is too large.
         luts = 100_000 if "fp8_row_2" in source.modules else len(source.top)
         own = Area(lut4=luts, nand2=10.0, gates=5)
         return {source.top: ModuleArea(source.top, 1, own, own, {})}
 
-    def place(source, device, speed, seed):
+    def place(source, device, speed, seed, dsp):
         runs.append((source.top, seed))
         path = [Stage(source.top, "dut", ["total"], 1.0)]
         return Placement(seed, 10.0 * seed + len(source.top), path)
@@ -48,6 +48,7 @@ def test_survey(placed, design):
         speed=6,
         seeds=3,
         array_seeds=2,
+        latencies=(1, 6),
         sizes=(1, 2),
         expression="^fp8_(multiplier|mac)",
         progress=lambda what, done, total: shown.append((done, total)),
@@ -60,6 +61,8 @@ def test_survey(placed, design):
         "textbook_adder_7",
         "fp8_decoding_pe",
         "textbook_pe",
+        "fp8_ring_element_1",
+        "fp8_ring_element_6",
     }
     expected = {(name, seed) for name in units for seed in (1, 2, 3)}
     expected |= {("fp8_mac_array", 1), ("fp8_mac_array", 2)}
@@ -80,6 +83,7 @@ def test_survey(placed, design):
 
     text = describe(found)
     assert "| `textbook_adder` | 14 | 0 | 0 | 0 | 5 | 10 | 34.0 |" in text
+    assert "| 6 | 18 | 0 | 0 | 0 | 5 | 10 | 38.0 | 1.00 |" in text
     assert "fp8_pe: 26.0 MHz (16.0 to 36.0, 3 seeds)" in text
     assert "1.00 ns in fp8_pe (dut) through total" in text
     assert "do not fit into an LFE5U-85F" in text
