@@ -43,11 +43,9 @@ def synth(
     ] = True,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of place and route, for a module.")] = 3,
     array_seeds: Annotated[
-        int, typer.Option(min=0, help="The same for a whole array, which takes long; 0 for none.")
-    ] = 1,
-    short: Annotated[
-        bool, typer.Option("--short", help="One seed, two latencies, and no whole array is placed.")
-    ] = False,
+        int, typer.Option(min=0, help="The same for each whole array, which may take hours.")
+    ] = 0,
+    short: Annotated[bool, typer.Option("--short", help="One seed, and two latencies.")] = False,
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", min=1, max=256, help="Runs of place and route at once.")
     ] = 1,
@@ -77,7 +75,7 @@ def synth(
             fpga,
             speed=speed,
             seeds=1 if short else seeds,
-            array_seeds=0 if short else array_seeds,
+            array_seeds=array_seeds,
             latencies=SHORT_LATENCIES if short else tuple(CUTS),
             sizes=size or (),
             expression=expression,
