@@ -2,23 +2,19 @@
 // Verilog, whole results out. Streams never stall, so the clocks that the engine counts are those of
 // the cycle model.
 //
-// Large calls are cut into chunks of rows of tiles, which threads simulate side by side, each on a
-// model of its own that starts from reset. The cut is the caller's and every chunk starts afresh, so
-// that results do not depend on the number of threads, whatever the Verilog does.
+// Large calls are cut into chunks of rows of tiles; the cut is the caller's.
 //
 // "simulation.h" comes from the simulator. Its `Simulation` has a member for each port, `settle`,
 // to be called when inputs have changed, and `tick`, the clock's rising edge.
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <vector>
 
-#include "jump.h"
+#include "chunks.h"
 #include "layout.h"
-#include "pool.h"
 #include "simulation.h"
 
 namespace {
@@ -29,14 +25,6 @@ constexpr int PATIENCE = 8 * LATENCY * (ROWS + COLS) + 256;
 
 constexpr size_t TILE_COLS = size_t(LATENCY) * COLS;
 
-enum Status { DONE = 0, HUNG = 1, WRONG_PACKET = 2, REFUSED = 3, FAILED = 4 };
-
-template <typename Port>
-void put(Port& port, const void* bytes, size_t count) {
-    std::memset(&port, 0, sizeof(Port));
-    std::memcpy(&port, bytes, count);
-}
-
 // Sets as many low bits as there are.
 template <typename Port>
 void put_ones(Port& port, size_t bits) {
@@ -44,12 +32,6 @@ void put_ones(Port& port, size_t bits) {
     if (bits % 8) bytes.back() = (1 << bits % 8) - 1;
     put(port, bytes.data(), bytes.size());
 }
-
-struct Mode {
-    int32_t target, rounding, saturate;
-
-    bool draws() const { return target != PASS_TARGET && rounding == STOCHASTIC; }
-};
 
 // What a call of the engine computes: m x n results.
 struct Call {
@@ -256,21 +238,8 @@ std::vector<uint8_t> transposed(const uint8_t* a, size_t rows, size_t k) {
     return columns;
 }
 
-// A stretch of a call that starts from reset.
-struct Chunk {
-    uint64_t draws = 0;  // of results in a column, that came before it
-    Status status = DONE;
-    uint64_t cycles = 0;
-    uint32_t flags = 0;
-    std::vector<uint64_t> after = {};  // states of the lanes, if not as they should be
-};
-
 // How often lane `lane` draws for a row of n results.
 uint64_t draws_of_row(size_t n, int lane) { return n / COLS + (size_t(lane) < n % COLS); }
-
-uint64_t drawn(uint64_t state, uint64_t draws) {
-    return fast::jump(LFSR, state, draws * LFSR.random_bits);
-}
 
 // Rows `top` to `top + rows` of a call; the columns of A that it needs are kept in `columns`.
 Call part_of(const Call& whole, const uint8_t* a, size_t top, size_t rows,
@@ -289,51 +258,19 @@ Call part_of(const Call& whole, const uint8_t* a, size_t top, size_t rows,
 Status run(Engine& engine, const Call& call, const uint8_t* a, size_t chunk_rows, int threads,
            uint64_t* cycles, uint32_t* flags) {
     const size_t count = (call.m + chunk_rows - 1) / chunk_rows;
-    if (count == 1) {
+    const auto rows_of = [&](size_t chunk) {
+        return std::min(chunk_rows, call.m - chunk * chunk_rows);
+    };
+    const auto run_one = [&](Engine& model, size_t chunk, uint64_t* clocks, uint32_t* raised) {
         std::vector<uint8_t> columns;
-        return engine.run(part_of(call, a, 0, call.m, columns), cycles, flags);
-    }
-    const bool draws = call.mode.draws();
-    std::vector<uint64_t> state(COLS);
-    engine.read_state(state.data());
-    std::vector<Chunk> chunks(count);
-    std::atomic<size_t> next = 0;
-    fast::parallel(std::min<size_t>(std::max(threads, 1), count), [&](int) {
-        for (size_t i; (i = next++) < count;) {
-            Chunk& chunk = chunks[i];
-            Engine own;
-            const size_t top = i * chunk_rows, rows = std::min(chunk_rows, call.m - top);
-            std::vector<uint64_t> expected(COLS), after(COLS);
-            if (draws) {
-                for (int lane = 0; lane < COLS; ++lane)
-                    expected[lane] = drawn(state[lane], top * draws_of_row(call.n, lane));
-                own.write_state(expected.data());
-            } else {
-                own.read_state(expected.data());
-            }
-            std::vector<uint8_t> columns;
-            const Call part = part_of(call, a, top, rows, columns);
-            chunk.status = own.run(part, &chunk.cycles, &chunk.flags);
-            own.read_state(after.data());
-            for (int lane = 0; draws && lane < COLS; ++lane)
-                expected[lane] = drawn(expected[lane], rows * draws_of_row(call.n, lane));
-            if (after != expected) chunk.after = after;
-        }
-    });
-    for (int lane = 0; draws && lane < COLS; ++lane)
-        state[lane] = drawn(state[lane], call.m * draws_of_row(call.n, lane));
-    bool as_expected = true;
-    *cycles = *flags = 0;
-    for (const Chunk& chunk : chunks) {
-        if (chunk.status != DONE) return chunk.status;
-        *cycles += chunk.cycles;
-        *flags |= chunk.flags;
-        // The first state that is not as it should be is what the call leaves.
-        if (!chunk.after.empty() && as_expected) state = chunk.after;
-        as_expected &= chunk.after.empty();
-    }
-    engine.write_state(state.data());
-    return DONE;
+        const Call part = part_of(call, a, chunk * chunk_rows, rows_of(chunk), columns);
+        return model.run(part, clocks, raised);
+    };
+    if (count == 1) return run_one(engine, 0, cycles, flags);
+    const auto draws_of = [&](size_t chunk, int lane) {
+        return rows_of(chunk) * draws_of_row(call.n, lane);
+    };
+    return run_chunks(engine, count, call.mode.draws(), threads, draws_of, run_one, cycles, flags);
 }
 
 }  // namespace

@@ -1,24 +1,20 @@
 // The host of the simulated array: whole GEMMs in, clocked, skewless streams to the Verilog, whole
 // results out. The streams never stall, so the cycles counted are those of the cycle model.
 //
-// Large calls are cut into chunks of tiles, which threads simulate side by side, each on a model of
-// its own that starts from reset. The cut follows from the shapes alone and every chunk starts
-// afresh, so that results do not depend on the number of threads, whatever the Verilog does.
+// Large calls are cut into chunks of tiles; the cut follows from the shapes alone.
 //
 // "simulation.h" comes from the simulator. Its `Simulation` has a member for each port, `settle`,
 // to be called when inputs have changed, and `tick`, the clock's rising edge.
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <functional>
 #include <memory>
 #include <vector>
 
-#include "jump.h"
+#include "chunks.h"
 #include "layout.h"
-#include "pool.h"
 #include "simulation.h"
 
 namespace {
@@ -32,20 +28,6 @@ constexpr int PATIENCE = 4 * (ROWS + COLS) + 64;
 constexpr uint64_t CHUNK_CLOCKS =
     std::max<uint64_t>(200'000 / (ROWS * COLS), 24 * (COLS + 2));
 constexpr uint64_t MOST_CHUNKS = 64;
-
-enum Status { DONE = 0, HUNG = 1, WRONG_PACKET = 2 };
-
-template <typename Port>
-void put(Port& port, const void* bytes, size_t count) {
-    std::memset(&port, 0, sizeof(Port));
-    std::memcpy(&port, bytes, count);
-}
-
-struct Mode {
-    int32_t target, rounding, saturate;
-
-    bool draws() const { return target != PASS_TARGET && rounding == STOCHASTIC; }
-};
 
 struct Command {
     int convert, load_c, a_format, b_format;
@@ -188,15 +170,6 @@ std::vector<uint8_t> transposed(const uint8_t* a, size_t rows, size_t k) {
     return columns;
 }
 
-// A stretch of a call that starts from reset.
-struct Chunk {
-    uint64_t draws[COLS] = {};  // that the lanes have taken before it
-    Status status = DONE;
-    uint64_t cycles = 0;
-    uint32_t flags = 0;
-    std::vector<uint64_t> after = {};  // states of the lanes, if not as they should be
-};
-
 using TilesOf = std::function<void(size_t chunk, const std::function<void(std::vector<Tile>&)>&)>;
 
 // What a call holds: how many chunks, the tiles of each, and how many draws each takes from a lane.
@@ -209,70 +182,19 @@ struct Call {
     uint64_t joint;
 };
 
-uint64_t drawn(uint64_t state, uint64_t draws) {
-    return fast::jump(LFSR, state, draws * LFSR.random_bits);
-}
-
-Status run_whole(Array& array, const Call& call, uint64_t* cycles, uint32_t* flags) {
-    Status status = DONE;
-    call.tiles(0, [&](std::vector<Tile>& tiles) { status = array.run(tiles, cycles, flags); });
-    return status;
-}
-
-void run_chunk(const Call& call, size_t number, const uint64_t* start, Chunk& chunk) {
-    Array array;
-    const bool draws = call.mode.draws();
-    std::vector<uint64_t> before(COLS), after(COLS);
-    if (draws) {
-        for (int lane = 0; lane < COLS; ++lane) {
-            before[lane] = drawn(start[lane], chunk.draws[lane]);
-        }
-        array.write_state(before.data());
-    } else {
-        array.read_state(before.data());
-    }
-    call.tiles(number, [&](std::vector<Tile>& tiles) {
-        chunk.status = array.run(tiles, &chunk.cycles, &chunk.flags);
-    });
-    array.read_state(after.data());
-    for (int lane = 0; draws && lane < COLS; ++lane) {
-        before[lane] = drawn(before[lane], call.draws(number, lane));
-    }
-    if (after != before) chunk.after = after;
-}
-
-Status run_chunks(Array& array, const Call& call, int threads, uint64_t* cycles,
-                  uint32_t* flags) {
-    if (call.chunks == 1) return run_whole(array, call, cycles, flags);
-    std::vector<uint64_t> state(COLS);
-    array.read_state(state.data());
-    std::vector<Chunk> chunks(call.chunks);
-    uint64_t draws[COLS] = {};
-    for (size_t i = 0; i < call.chunks; ++i) {
-        std::copy(draws, draws + COLS, chunks[i].draws);
-        for (int lane = 0; lane < COLS; ++lane) draws[lane] += call.draws(i, lane);
-    }
-    std::atomic<size_t> next = 0;
-    const int workers = std::min<size_t>(std::max(threads, 1), call.chunks);
-    fast::parallel(workers, [&](int) {
-        for (size_t i; (i = next++) < call.chunks;) run_chunk(call, i, state.data(), chunks[i]);
-    });
-    if (call.mode.draws()) {
-        for (int lane = 0; lane < COLS; ++lane) state[lane] = drawn(state[lane], draws[lane]);
-    }
-    bool as_expected = true;
-    *cycles = *flags = 0;
-    for (const Chunk& chunk : chunks) {
-        if (chunk.status != DONE) return chunk.status;
-        *cycles += chunk.cycles;
-        *flags |= chunk.flags;
-        // The first state that is not as it should be is what the call leaves.
-        if (!chunk.after.empty() && as_expected) state = chunk.after;
-        as_expected &= chunk.after.empty();
-    }
+Status run(Array& array, const Call& call, int threads, uint64_t* cycles, uint32_t* flags) {
+    const auto run_one = [&](Array& model, size_t chunk, uint64_t* clocks, uint32_t* raised) {
+        Status status = DONE;
+        call.tiles(chunk, [&](std::vector<Tile>& tiles) {
+            status = model.run(tiles, clocks, raised);
+        });
+        return status;
+    };
+    if (call.chunks == 1) return run_one(array, 0, cycles, flags);
+    const Status status = run_chunks(array, call.chunks, call.mode.draws(), threads, call.draws,
+                                     run_one, cycles, flags);
     *cycles -= call.joint * (call.chunks - 1);
-    array.write_state(state.data());
-    return DONE;
+    return status;
 }
 
 // How many of `count` steps, each of so many clocks, make a chunk.
@@ -320,7 +242,7 @@ int array_gemm(void* array, int threads, const uint8_t* a, const uint8_t* b, con
         }
         return total;
     };
-    return run_chunks(*static_cast<Array*>(array), call, threads, cycles, flags);
+    return run(*static_cast<Array*>(array), call, threads, cycles, flags);
 }
 
 int array_convert(void* array, int threads, const uint32_t* values, size_t count, Mode mode,
@@ -348,7 +270,7 @@ int array_convert(void* array, int threads, const uint32_t* values, size_t count
         const bool takes_rest = chunk == chunks - 1 && size_t(lane) < rest;
         return std::min(step, rows - chunk * step) + takes_rest;
     };
-    return run_chunks(*static_cast<Array*>(array), call, threads, cycles, flags);
+    return run(*static_cast<Array*>(array), call, threads, cycles, flags);
 }
 
 void array_read_state(void* array, uint64_t* states) {

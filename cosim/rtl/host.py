@@ -21,7 +21,10 @@ ENGINE_HOST = Path(__file__).with_name("engine_host.cpp")
 HELPERS = (FAST / "jump.cpp", FAST / "pool.cpp")
 """C++ sources that it links with."""
 
-_HEADERS = (FAST / "jump.h", FAST / "kernels.h", FAST / "pool.h")
+_HEADERS = (
+    *(FAST / "jump.h", FAST / "kernels.h", FAST / "pool.h"),
+    Path(__file__).with_name("chunks.h"),
+)
 
 
 def host_of(design: Design) -> Path:
