@@ -1,19 +1,18 @@
 """The MAC array: streams of codes in, a stream of results out."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Module
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from hw.accumulator import Accumulator
-from hw.column import ResultColumn
 from hw.control import Command, TileControl
 from hw.converter import StatusFlags
 from hw.hierarchy import Block, place
 from hw.operand import OperandDecoder
 from hw.pe import OperandLane
+from hw.results import connect_columns, result_layout
 from hw.systolic import SystolicArray
 from pysim.config import ArrayConfig
-from pysim.lfsr import Lfsr
 
 
 class MacArray(Block):
@@ -52,16 +51,13 @@ class MacArray(Block):
     def __init__(self, config: ArrayConfig):
         self.config = config
         rows, cols = config.rows, config.cols
-        self.result_layout = data.StructLayout(
-            {"values": data.ArrayLayout(32, cols), "keep": cols, "last": 1}
-        )
         super().__init__(
             {
                 "commands": In(stream.Signature(Command)),
                 "a": In(stream.Signature(data.ArrayLayout(8, rows))),
                 "b": In(stream.Signature(data.ArrayLayout(8, cols))),
                 "c": In(stream.Signature(data.ArrayLayout(32, cols))),
-                "d": Out(stream.Signature(self.result_layout)),
+                "d": Out(stream.Signature(result_layout(cols))),
                 "lfsr_lane": In(max(1, (cols - 1).bit_length())),
                 "lfsr_load": In(1),
                 "lfsr_load_state": In(config.lfsr_width),
@@ -108,8 +104,6 @@ class MacArray(Block):
             valid = control.compute & (j < command.cols)
             decode("b", j, self.b.payload[j], command.b_format, valid, north[j])
 
-        result = self.d.payload
-        free = Signal()
         m.d.comb += [
             control.commands.payload.eq(self.commands.payload),
             control.commands.valid.eq(self.commands.valid),
@@ -120,49 +114,22 @@ class MacArray(Block):
             self.b.ready.eq(control.b_ready),
             control.c_valid.eq(self.c.valid),
             self.c.ready.eq(control.c_ready),
-            free.eq(~self.d.valid | self.d.ready),
-            control.result_ready.eq(free),
             systolic.shift.eq(control.shift),
             self.busy.eq(control.busy),
         ]
-        with m.If(free):
-            m.d.sync += self.d.valid.eq(control.accept)
-        with m.If(control.accept):
-            m.d.sync += result.last.eq(control.last)
-
-        lanes = Lfsr(config.lfsr_width).lanes(config.seed, config.cols).tolist()
-        raised = Const(0, 4)
-        states = []
-        for j, seed in enumerate(lanes):
-            column = ResultColumn(config.lfsr_width, config.random_bits)
-            m.submodules[f"column_{j}"] = place(column, platform)
-            used = Signal(name=f"column_{j}_used")
-            accumulator = top[j]
-            m.d.comb += [
-                used.eq(j < command.cols),
-                bottom[j].value.eq(Mux(control.load & used, self.c.payload[j], 0)),
-                column.value.eq(Mux(control.bypass, self.c.payload[j], accumulator.value)),
-                column.accept.eq(control.accept & used),
-                column.mode.eq(command.mode),
-                result.values[j].eq(column.code),
-                column.seed.eq(seed),
-                column.load.eq(self.lfsr_load & (self.lfsr_lane == j)),
-                column.load_state.eq(self.lfsr_load_state),
-            ]
-            with m.If(control.accept):
-                m.d.sync += result.keep[j].eq(used)
-            steps = accumulator.flags
-            from_steps = Cat(steps.invalid, Const(0, 2), steps.inexact)
-            collect = column.accept & ~control.bypass
-            raised = raised | column.flags.as_value() | Mux(collect, from_steps, 0)
-            states.append(column.state)
-
+        raised = connect_columns(
+            m,
+            platform,
+            self,
+            control,
+            top=top,
+            bottom=bottom,
+            loads=lambda j, used: control.load & used,
+            mode=command.mode,
+            cols=command.cols,
+        )
         with m.If(self.clear_flags):
             m.d.sync += self.flags.eq(raised)
         with m.Else():
             m.d.sync += self.flags.eq(self.flags.as_value() | raised)
-        with m.Switch(self.lfsr_lane):
-            for j, state in enumerate(states):
-                with m.Case(j):
-                    m.d.comb += self.lfsr_state.eq(state)
         return m

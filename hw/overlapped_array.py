@@ -1,21 +1,20 @@
 """The MAC array with pipelines and overlap: streams of codes in, a stream of results out."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from hw.accumulator import Accumulator
-from hw.column import ResultColumn
 from hw.control import SIDE_BITS
 from hw.converter import StatusFlags
 from hw.hierarchy import Block, place
 from hw.operand import Operand, OperandDecoder
 from hw.pe import OperandLane
+from hw.results import connect_columns, result_layout
 from hw.ring_array import RingArray
 from hw.ring_element import SLOT_BITS, StartLane
 from hw.schedule import Job, OverlappedSchedule
 from pysim.config import ArrayConfig
-from pysim.lfsr import Lfsr
 
 
 class OverlappedArray(Block):
@@ -52,22 +51,18 @@ class OverlappedArray(Block):
         Operands enter in this clock; `step_rows` and `step_cols` of the array use them.
     starved : Out(1)
         A stream is waited for.
-    busy : Out(1)
     """
 
     def __init__(self, config: ArrayConfig):
         self.config = config
         rows, cols = config.rows, config.cols
-        self.result_layout = data.StructLayout(
-            {"values": data.ArrayLayout(32, cols), "keep": cols, "last": 1}
-        )
         super().__init__(
             {
                 "commands": In(stream.Signature(Job)),
                 "a": In(stream.Signature(data.ArrayLayout(8, rows))),
                 "b": In(stream.Signature(data.ArrayLayout(8, cols))),
                 "c": In(stream.Signature(data.ArrayLayout(32, cols))),
-                "d": Out(stream.Signature(self.result_layout)),
+                "d": Out(stream.Signature(result_layout(cols))),
                 "a_last": Out(1),
                 "b_last": Out(1),
                 "c_last": Out(1),
@@ -83,7 +78,6 @@ class OverlappedArray(Block):
                 "step_rows": Out(SIDE_BITS),
                 "step_cols": Out(SIDE_BITS),
                 "starved": Out(1),
-                "busy": Out(1),
             }
         )
 
@@ -99,20 +93,16 @@ class OverlappedArray(Block):
         m.submodules.schedule = place(schedule, platform)
         m.submodules.ring = place(ring, platform)
 
-        free = Signal()
         m.d.comb += [
             schedule.commands.payload.eq(self.commands.payload),
             schedule.commands.valid.eq(self.commands.valid),
             self.commands.ready.eq(schedule.commands.ready),
-            free.eq(~self.d.valid | self.d.ready),
-            schedule.result_ready.eq(free),
             ring.shift.eq(schedule.shift),
             ring.slot.eq(schedule.shift_slot),
             self.operands.eq(schedule.operands),
             self.step_rows.eq(schedule.formats.rows),
             self.step_cols.eq(schedule.step_cols),
             self.starved.eq(schedule.starved),
-            self.busy.eq(schedule.busy),
         ]
         for name in ("a", "b", "c"):
             port = getattr(self, name)
@@ -122,7 +112,22 @@ class OverlappedArray(Block):
                 getattr(self, f"{name}_last").eq(getattr(schedule, f"{name}_last")),
             ]
         self._operands(m, platform, schedule, ring)
-        self._results(m, platform, schedule, ring, free)
+
+        accumulators = data.ArrayLayout(Accumulator, config.cols)
+        for j in range(config.cols):
+            m.d.comb += self.c_used[j].eq(j < schedule.load_cols)
+        raised = connect_columns(
+            m,
+            platform,
+            self,
+            schedule,
+            top=data.View(accumulators, ring.top),
+            bottom=data.View(accumulators, ring.bottom),
+            loads=lambda j, used: schedule.load & self.c_used[j],
+            mode=schedule.mode,
+            cols=schedule.accept_cols,
+        )
+        m.d.sync += self.flags.eq(raised)
         return m
 
     def _operands(self, m, platform, schedule, ring):
@@ -156,48 +161,3 @@ class OverlappedArray(Block):
         m.d.sync += [first.eq(schedule.step & schedule.first), slot.eq(schedule.step_slot)]
         for i in range(self.config.rows):
             m.d.comb += [west[i].first.eq(first), west[i].slot.eq(slot)]
-
-    def _results(self, m, platform, schedule, ring, free):
-        """Convert the rows that leave, and let C enter."""
-        config = self.config
-        accumulators = data.ArrayLayout(Accumulator, config.cols)
-        bottom = data.View(accumulators, ring.bottom)
-        top = data.View(accumulators, ring.top)
-        result = self.d.payload
-        with m.If(free):
-            m.d.sync += self.d.valid.eq(schedule.accept)
-        with m.If(schedule.accept):
-            m.d.sync += result.last.eq(schedule.last)
-
-        lanes = Lfsr(config.lfsr_width).lanes(config.seed, config.cols).tolist()
-        raised = Const(0, 4)
-        states = []
-        for j, seed in enumerate(lanes):
-            column = ResultColumn(config.lfsr_width, config.random_bits)
-            m.submodules[f"column_{j}"] = place(column, platform)
-            used = Signal(name=f"column_{j}_used")
-            waiting = top[j]
-            m.d.comb += [
-                used.eq(j < schedule.accept_cols),
-                self.c_used[j].eq(j < schedule.load_cols),
-                bottom[j].value.eq(Mux(schedule.load & self.c_used[j], self.c.payload[j], 0)),
-                column.value.eq(Mux(schedule.bypass, self.c.payload[j], waiting.value)),
-                column.accept.eq(schedule.accept & used),
-                column.mode.eq(schedule.mode),
-                result.values[j].eq(column.code),
-                column.seed.eq(seed),
-                column.load.eq(self.lfsr_load & (self.lfsr_lane == j)),
-                column.load_state.eq(self.lfsr_load_state),
-            ]
-            with m.If(schedule.accept):
-                m.d.sync += result.keep[j].eq(used)
-            steps = waiting.flags
-            from_steps = Cat(steps.invalid, Const(0, 2), steps.inexact)
-            collect = column.accept & ~schedule.bypass
-            raised = raised | column.flags.as_value() | Mux(collect, from_steps, 0)
-            states.append(column.state)
-        m.d.sync += self.flags.eq(raised)
-        with m.Switch(self.lfsr_lane):
-            for j, state in enumerate(states):
-                with m.Case(j):
-                    m.d.comb += self.lfsr_state.eq(state)

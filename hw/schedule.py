@@ -82,7 +82,6 @@ class OverlappedSchedule(Block):
         The row taken is the last of its command.
     starved : Out(1)
         A stream is waited for.
-    busy : Out(1)
     """
 
     def __init__(self, rows: int, cols: int, latency: int):
@@ -116,7 +115,6 @@ class OverlappedSchedule(Block):
                 "bypass": Out(1),
                 "last": Out(1),
                 "starved": Out(1),
-                "busy": Out(1),
             }
         )
 
@@ -221,9 +219,7 @@ class OverlappedSchedule(Block):
         # A register at the edge, and one behind the multiplier; then slot 0, which came first, can
         # be shifted, and the others in turn.
         crossing = Const(max(1, self.rows + self.cols - self.latency + 1))
-        with m.FSM() as fsm:
-            m.d.comb += self.busy.eq(~fsm.ongoing("IDLE") | active | has_tile)
-
+        with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.commands.ready.eq(~converts | ~(active | has_tile))
                 with m.If(self.commands.valid & self.commands.ready):
