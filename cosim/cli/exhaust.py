@@ -9,7 +9,7 @@ import typer
 import rtl_gen
 from cosim.calls import Call, Mismatch
 from cosim.cli.app import Json, app, console, finish
-from cosim.cli.options import Cols, ConfigFile, Rows, design_of
+from cosim.cli.options import Cols, ConfigFile, Rows, Verilog, design_of
 from cosim.cli.progress import parts_bar
 from cosim.errors import CheckFailedError
 from pysim import GoldenEngine
@@ -20,10 +20,7 @@ def exhaust(
     checks: Annotated[
         list[str] | None, typer.Argument(help="Checks to run; all without.", metavar="CHECK...")
     ] = None,
-    rtl: Annotated[
-        Path | None,
-        typer.Option(help="Folder of Verilog generated earlier, perhaps edited.", metavar="DIR"),
-    ] = None,
+    rtl: Verilog = None,
     rows: Rows = None,
     cols: Cols = None,
     config: ConfigFile = None,

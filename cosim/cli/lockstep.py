@@ -7,7 +7,7 @@ import typer
 
 import rtl_gen
 from cosim.cli.app import Json, app, finish
-from cosim.cli.options import Cols, ConfigFile, Rows, array_config
+from cosim.cli.options import Cols, ConfigFile, Rows, Verilog, array_config
 from cosim.cli.progress import parts_bar
 from cosim.errors import CheckFailedError
 from pysim import InputError
@@ -15,10 +15,7 @@ from pysim import InputError
 
 @app.command()
 def lockstep(
-    rtl: Annotated[
-        Path | None,
-        typer.Option(help="Folder of Verilog generated earlier, perhaps edited.", metavar="DIR"),
-    ] = None,
+    rtl: Verilog = None,
     verilog: Annotated[
         list[Path] | None,
         typer.Option(help="Any other Verilog; repeat it for each file.", metavar="FILE"),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cosim.cli.app import Json, app, finish
-from cosim.cli.options import ConfigFile, design_of
+from cosim.cli.options import ConfigFile, Verilog, design_of
 from cosim.cli.progress import parts_bar
 from cosim.errors import CheckFailedError
 from cosim.files import make_folder, replacing
@@ -18,10 +18,7 @@ ROWS, COLS = 2, 3
 
 @app.command()
 def mutate(
-    rtl: Annotated[
-        Path | None,
-        typer.Option(help="Folder of Verilog generated earlier, perhaps edited.", metavar="DIR"),
-    ] = None,
+    rtl: Verilog = None,
     rows: Annotated[int | None, typer.Option(help=f"Rows of the array; {ROWS} by default.")] = None,
     cols: Annotated[
         int | None, typer.Option(help=f"Columns of the array; {COLS} by default.")

@@ -13,6 +13,12 @@ from pysim import ArrayConfig, InputError
 ARRAY, ENGINE = "fp8_mac_array", "fp8_gemm_engine"
 """Top modules."""
 
+Verilog = Annotated[
+    Path | None,
+    typer.Option(
+        "--rtl", help="Folder of Verilog generated earlier, perhaps edited.", metavar="DIR"
+    ),
+]
 Rows = Annotated[int | None, typer.Option(help="Rows of the array, 1 to 64; 8 by default.")]
 Cols = Annotated[int | None, typer.Option(help="Columns of the array, 1 to 64; 8 by default.")]
 Latency = Annotated[

@@ -10,7 +10,7 @@ import typer
 
 import rtl_gen
 from cosim.cli.app import Json, app, console, finish
-from cosim.cli.options import ARRAY, ENGINE, Cols, ConfigFile, Latency, Rows, design_of
+from cosim.cli.options import ARRAY, ENGINE, Cols, ConfigFile, Latency, Rows, Verilog, design_of
 from cosim.cli.progress import parts_bar
 from cosim.errors import CheckFailedError
 from cosim.proofs import (
@@ -27,10 +27,7 @@ from cosim.proofs import prove as prove_statements
 
 @app.command()
 def prove(
-    rtl: Annotated[
-        Path | None,
-        typer.Option(help="Folder of Verilog generated earlier, perhaps edited.", metavar="DIR"),
-    ] = None,
+    rtl: Verilog = None,
     rows: Rows = None,
     cols: Cols = None,
     latency: Latency = None,

@@ -16,6 +16,7 @@ from cosim.cli.options import (
     ConfigFile,
     Latency,
     Rows,
+    Verilog,
     array_config,
     design_of,
 )
@@ -28,10 +29,7 @@ DEFAULT_TIMEOUT = 1800
 
 @app.command()
 def regress(
-    rtl: Annotated[
-        Path | None,
-        typer.Option(help="Folder of Verilog generated earlier, perhaps edited.", metavar="DIR"),
-    ] = None,
+    rtl: Verilog = None,
     rows: Rows = None,
     cols: Cols = None,
     latency: Latency = None,

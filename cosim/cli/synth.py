@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cosim.cli.app import Json, app, finish
-from cosim.cli.options import ARRAY, ENGINE, Cols, ConfigFile, Latency, Rows, design_of
+from cosim.cli.options import ARRAY, ENGINE, Cols, ConfigFile, Latency, Rows, Verilog, design_of
 from cosim.cli.progress import parts_bar
 from cosim.files import make_folder, replacing
 from pysim import InputError
@@ -18,10 +18,7 @@ SHORT_LATENCIES = (1, 4)
 
 @app.command()
 def synth(
-    rtl: Annotated[
-        Path | None,
-        typer.Option(help="Folder of Verilog generated earlier, perhaps edited.", metavar="DIR"),
-    ] = None,
+    rtl: Verilog = None,
     rows: Rows = None,
     cols: Cols = None,
     config: ConfigFile = None,
