@@ -4,7 +4,6 @@ import math
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
 
 import cocotb
@@ -23,7 +22,7 @@ from cocotbext.axi import (
 
 from cosim.calls import Call, Mismatch, Outcome
 from cosim.campaign import random_conversion, random_gemm
-from cosim.regression.testbench import CLOCK_PERIOD, MISMATCH, Setup, save_trace
+from cosim.regression.testbench import CLOCK_PERIOD, MISMATCH, Setup, cocotb_test, save_trace
 from hw.engine_registers import COUNTERS, engine_registers
 from hw.registers import Access
 from pysim import ArrayConfig, Flags, GoldenEngine, get_format
@@ -45,18 +44,7 @@ def engine_test(function: Callable[["EngineTB"], Awaitable[None]]):
 
 def bench_test(function: Callable[["EngineTB"], Awaitable[None]]):
     """Make a cocotb test that is not among those of the regression."""
-
-    @wraps(function)
-    async def test(dut) -> None:
-        bench = EngineTB(dut, Setup.from_environment(), function.__name__)
-        try:
-            await bench.start()
-            await function(bench)
-        finally:
-            save_trace(bench.setup, bench.name, bench.trace)
-
-    del test.__wrapped__
-    return cocotb.test()(test)
+    return cocotb_test(function, EngineTB)
 
 
 @dataclass
@@ -119,6 +107,10 @@ class EngineTB:
         cocotb.start_soon(Clock(self.dut.clk, CLOCK_PERIOD, unit="ns").start())
         await self.reset()
         cocotb.start_soon(self._watch())
+
+    def save(self) -> None:
+        """Add what the ports did to the file of the run."""
+        save_trace(self.setup, self.name, self.trace)
 
     async def _watch(self) -> None:
         """Digest handshakes and results in each clock; what does not count is left out."""

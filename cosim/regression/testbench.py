@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
+from typing import Any, Protocol
 
 import cocotb
 import numpy as np
@@ -83,16 +84,33 @@ def regression_test(function: Callable[["TB"], Awaitable[None]]):
 
 def bench_test(function: Callable[["TB"], Awaitable[None]]):
     """Make a cocotb test that is not among those of the regression."""
+    return cocotb_test(function, TB)
+
+
+class Bench(Protocol):
+    """What a test drives the device by."""
+
+    def __init__(self, dut, setup: Setup, name: str) -> None:
+        """Take the device, and the name of the test."""
+
+    async def start(self) -> None:
+        """Start the clock, and reset the device."""
+
+    def save(self) -> None:
+        """Keep what the test saw, however it ended."""
+
+
+def cocotb_test(function: Callable[[Any], Awaitable[None]], make: type[Bench]):
+    """Make a cocotb test of a function of a bench after reset."""
 
     @wraps(function)
     async def test(dut) -> None:
-        bench = TB(dut, Setup.from_environment(), function.__name__)
+        bench = make(dut, Setup.from_environment(), function.__name__)
         try:
             await bench.start()
             await function(bench)
         finally:
-            bench.save_coverage()
-            bench.save_trace()
+            bench.save()
 
     # cocotb looks at the signature of what it is given.
     del test.__wrapped__
@@ -310,18 +328,15 @@ class TB:
         self.dut.lfsr_load.value = 0
         self.dut.lfsr_load_state.value = int(self.rng.integers(1 << self.config.lfsr_width - 1))
 
-    def save_coverage(self) -> None:
-        """Add what this test covered to the file of the run."""
+    def save(self) -> None:
+        """Add what this test covered, and what the ports did, to the files of the run.
+
+        Two simulators that agree have the same in the latter; see `_note`.
+        """
         path = Path(self.setup.coverage)
         if path.exists():
             self.coverage.add_file(path)
         self.coverage.save(path)
-
-    def save_trace(self) -> None:
-        """Add digests of what the ports did, up to each clock, to the file of the run.
-
-        Two simulators that agree have the same in it; see `_note`.
-        """
         save_trace(self.setup, self.name, self._trace)
 
     def _note(self) -> None:
