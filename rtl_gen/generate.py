@@ -16,6 +16,7 @@ from hw.array import MacArray
 from hw.control import Command
 from hw.engine_registers import engine_registers
 from hw.gemm_engine import GemmEngine
+from hw.schedule import Job
 from pysim import ArrayConfig, InputError
 from rtl_gen.datasheet import datasheet, template
 from rtl_gen.emitter import Emitter, block_ports, yosys_version
@@ -55,7 +56,7 @@ def design(config: ArrayConfig) -> Design:
         "top": block.module_name,
         "config": config.to_dict(),
         "ports": ports,
-        "command_fields": _fields(Command.as_shape()),
+        "command_fields": _fields((Job if config.latency else Command).as_shape()),
         "files": {f"{name}.v": _digest(text) for name, text in sorted(modules.items())},
         "tools": {
             "fp8cosim": version("fp8cosim"),

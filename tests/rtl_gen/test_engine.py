@@ -114,6 +114,15 @@ def test_data_sheet(generated):
         assert f"\n### {name}\n" in text
 
 
+def test_manifest_tells_the_fields_of_commands(generated):
+    """Of those that the array inside takes."""
+    _, design = generated
+    fields = design.manifest["command_fields"]
+    end = max(field["offset"] + field["width"] for field in fields.values())
+    array = design.modules["fp8_overlapped_array"]
+    assert f"input [{end - 1}:0] commands_payload;" in array
+
+
 FUSESOC = Path(sys.executable).with_name("fusesoc")
 
 
