@@ -20,7 +20,7 @@ from cosim.calls import Mismatch
 from cosim.campaign import configurations, run_campaign
 from cosim.engines import SIMULATORS
 from cosim.errors import CheckFailedError, MissingToolError
-from cosim.rtl import RtlEngine, verilator
+from cosim.rtl import RtlEngine, drivers, verilator
 from pysim import ArrayConfig, GoldenEngine, InputError
 from pysim.fast import FastEngine
 
@@ -63,6 +63,29 @@ def test_threads_change_nothing_on_axi():
         with RtlEngine(config, threads=threads) as engine:
             for got, wanted in zip(large_calls(engine), expected, strict=True):
                 assert same(got, wanted), threads
+
+
+@pytest.mark.parametrize(
+    ("shape", "least"), [((256, 256, 256), 0.98), ((512, 512, 1024), 0.995)], ids=str
+)
+def test_utilisation_by_the_counters(shape, least, monkeypatch):
+    """Of one call of the hardware, which chunks would make several."""
+    m, n, k = shape
+    config = ArrayConfig(8, 8, latency=4)
+    monkeypatch.setattr(drivers, "_steps_of_chunk", lambda count, clocks, config: count)
+    rng = np.random.default_rng(0)
+    a = rng.integers(0x30, 0x48, size=(m, k), dtype=np.uint8)
+    b = rng.integers(0x30, 0x48, size=(k, n), dtype=np.uint8)
+    with RtlEngine(config) as engine:
+        result = engine.gemm(a, b, a_format="e5m2", b_format="e4m3", out_format="e5m2")
+    expected = FastEngine(config).gemm(a, b, a_format="e5m2", b_format="e4m3", out_format="e5m2")
+    assert np.array_equal(result.values, expected.values)
+    assert result.cycles == expected.cycles
+    utilisation = m * n * k / (config.rows * config.cols) / result.cycles
+    print(
+        f"{shape}: {result.cycles} clocks, {utilisation:.5f} of the multiply-accumulates possible"
+    )
+    assert utilisation >= least
 
 
 def test_lost_clock_on_axi_is_noticed(tmp_path):
