@@ -16,7 +16,7 @@ from cosim.errors import CheckFailedError
 from pysim import ArrayConfig, Engine, FloatFormat, convert, decode
 from pysim.convert import ROUNDINGS, Rounding
 from pysim.engine import NARROW_FORMATS
-from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
+from pysim.formats import FP32, OUTPUT_FORMATS
 
 RANDOM_SETTINGS = ((64, 16), (32, 8), (16, 16), (8, 5), (24, 24), (48, 13), (64, 1), (8, 8))
 """Pairs of LFSR width and bits of a draw, dealt out to the configurations in turn."""
@@ -175,7 +175,8 @@ def random_gemm(
     shapes: Shapes | None = None,
 ) -> tuple[Call, Kinds]:
     """Return a random GEMM and what distinguishes it."""
-    a_format, b_format = (OPERAND_FORMATS[i] for i in rng.integers(len(OPERAND_FORMATS), size=2))
+    formats = config.multiplied
+    a_format, b_format = (formats[i] for i in rng.integers(len(formats), size=2))
     out_format = OUTPUT_FORMATS[rng.integers(len(OUTPUT_FORMATS))]
     rounding = ROUNDINGS[rng.integers(len(ROUNDINGS))]
     saturate = bool(rng.integers(2))
@@ -185,7 +186,7 @@ def random_gemm(
         "a": _laid_out(rng, OPERANDS[data](rng, (m, k), a_format)),
         "b": _laid_out(rng, OPERANDS[data](rng, (k, n), b_format)),
     }
-    start = str(rng.choice(list(STARTS)))
+    start = str(rng.choice(list(STARTS))) if config.load_c else "none"
     c = STARTS[start](rng, (m, n))
     if c is not None:
         operands["c"] = c

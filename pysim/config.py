@@ -3,8 +3,10 @@
 import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from pysim.errors import InputError
+from pysim.formats import OPERAND_FORMATS, FloatFormat
 from pysim.lfsr import TAPS, check_state
 
 MAX_SIDE = 64
@@ -31,6 +33,13 @@ class ArrayConfig:
     latency : int
         0 for the bare array, which takes a step in a clock; 1 to 6 for the engine with overlap,
         which takes so many. It changes cycles, and no other number.
+    operand_formats : tuple of str
+        What can be multiplied: ``"e5m2"``, ``"e4m3"``, or both.
+    load_c : bool
+        Whether sums may start from a matrix C. Without it they start from +0, and their range is
+        so small that hardware saves bits and cases.
+
+    The bare array has both formats and C.
 
     Raises
     ------
@@ -44,11 +53,13 @@ class ArrayConfig:
     random_bits: int = 16
     seed: int = DEFAULT_SEED
     latency: int = 0
+    operand_formats: tuple[str, ...] = tuple(fmt.name for fmt in OPERAND_FORMATS)
+    load_c: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not isinstance(value, int) or isinstance(value, bool):
+            if field.type is int and (not isinstance(value, int) or isinstance(value, bool)):
                 raise InputError(f"{field.name} must be an integer, not {value!r}")
         _check_range("rows", self.rows, 1, MAX_SIDE)
         _check_range("cols", self.cols, 1, MAX_SIDE)
@@ -60,10 +71,26 @@ class ArrayConfig:
             # So that the default serves every width.
             object.__setattr__(self, "seed", DEFAULT_SEED & ((1 << self.lfsr_width) - 1))
         check_state(self.seed, self.lfsr_width)
+        self._check_parts()
 
-    def to_dict(self) -> dict[str, int]:
+    def _check_parts(self) -> None:
+        if not isinstance(self.load_c, bool):
+            raise InputError(f"load_c must be true or false, not {self.load_c!r}")
+        given, allowed = self.operand_formats, [fmt.name for fmt in OPERAND_FORMATS]
+        if not isinstance(given, list | tuple) or not given or not set(given) <= set(allowed):
+            raise InputError(f"operand_formats {given!r} must be a list of one or two of {allowed}")
+        object.__setattr__(self, "operand_formats", tuple(f.name for f in self.multiplied))
+        if self.latency == 0 and not (self.load_c and len(self.multiplied) == len(allowed)):
+            raise InputError("the bare array, of latency 0, multiplies both formats and has C")
+
+    @property
+    def multiplied(self) -> tuple[FloatFormat, ...]:
+        """The formats of `operand_formats`, in the order of their encoding."""
+        return tuple(fmt for fmt in OPERAND_FORMATS if fmt.name in self.operand_formats)
+
+    def to_dict(self) -> dict[str, Any]:
         """Return the fields as a plain dictionary, ready for JSON or TOML."""
-        return asdict(self)
+        return {**asdict(self), "operand_formats": list(self.operand_formats)}
 
     @classmethod
     def from_dict(cls, values: dict) -> "ArrayConfig":
@@ -75,7 +102,7 @@ class ArrayConfig:
         return cls(**values)
 
     @classmethod
-    def from_toml(cls, path: str | Path, **overrides: int | None) -> "ArrayConfig":
+    def from_toml(cls, path: str | Path, **overrides: Any) -> "ArrayConfig":
         """Read a TOML file of the fields; `overrides` that are not None win over the file.
 
         Raises

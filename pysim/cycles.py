@@ -6,7 +6,10 @@ the last product has crossed the array, and one per result row. The last row lea
 it was converted. On the engine, tiles overlap.
 """
 
+from collections import deque
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 from pysim.config import ArrayConfig
 
@@ -43,34 +46,61 @@ def quantize_cycles(config: ArrayConfig, count: int) -> int:
     return sum(1 + rows for rows in commands) + 1
 
 
-@lru_cache(maxsize=4096)
-def _engine_gemm(config: ArrayConfig, m: int, n: int, k: int, load_c: bool) -> int:
-    """Return the clock cycles of a GEMM on the engine, from START to the last result.
+class TileClocks(NamedTuple):
+    """When the engine works on a tile, counted from the clock in which it takes the first command.
 
-    Two machines work side by side. One computes: `latency` cycles for each k of a tile. The other
+    Attributes
+    ----------
+    load, compute, drain : range
+        Clocks in which rows of C enter, products are made, and results leave the array.
+    """
+
+    load: range
+    compute: range
+    drain: range
+
+
+def tile_clocks(
+    config: ArrayConfig, m: int, n: int, k: int, *, load_c: bool
+) -> Iterator[TileClocks]:
+    """Tell for each tile of a GEMM on the engine when it is worked on, if no stream stalls.
+
+    Two machines work side by side. One computes: `latency` clocks for each k of a tile. The other
     loads C for the next tile, lets it begin, waits until its beginning has crossed the array, and
-    drains the tile before. Without products there is nothing to compute, and the results are
-    conversions, a call for the rows of each slot.
+    drains the tile before. After the last tile an empty one begins.
     """
     rows, cols, latency = config.rows, config.cols, config.latency
-    if k == 0:
-        return -(-n // cols) * (m + -(-m // rows) * (1 + ENGINE_ENDS))
     crossing = max(1, rows + cols - latency + 1)
-    # When the machines are free, from the cycle on in which the first command is taken.
-    idle, computed = 0, -1
-    drain = 0
+    # When the preparing machine is free, the last clock of computing, and the results that wait.
+    idle, computed, waiting = 0, -1, 0
+    load = compute = range(0)
     for top in range(0, m, rows):
         for left in range(0, n, latency * cols):
             slots = min(latency, -(-(n - left) // cols))
             ready = idle + 1 + (slots * rows if load_c else 0)
-            launched = max(ready, computed)
-            first = _turn(launched + 1, latency, computed)
-            idle = first + latency + crossing + drain
-            computed = first + latency * k - 1
-            drain = slots * min(rows, m - top)
-    launched = max(idle, computed + 1) + 1
-    first = _turn(launched + 1, latency, computed)
-    return first + latency + crossing + drain + ENGINE_ENDS
+            first = _turn(max(ready, computed) + 1, latency, computed)
+            drained = first + latency + crossing
+            if waiting:
+                yield TileClocks(load, compute, range(drained, drained + waiting))
+            load, compute = range(idle + 1, ready), range(first, first + latency * k)
+            idle, computed = drained + waiting, first + latency * k - 1
+            waiting = slots * min(rows, m - top)
+    first = _turn(max(idle, computed + 1) + 2, latency, computed)
+    drained = first + latency + crossing
+    yield TileClocks(load, compute, range(drained, drained + waiting))
+
+
+@lru_cache(maxsize=4096)
+def _engine_gemm(config: ArrayConfig, m: int, n: int, k: int, load_c: bool) -> int:
+    """Return the clock cycles of a GEMM on the engine, from START to the last result.
+
+    Without products there is nothing to compute, and the results are conversions, a call for the
+    rows of each slot.
+    """
+    if k == 0:
+        return -(-n // config.cols) * (m + -(-m // config.rows) * (1 + ENGINE_ENDS))
+    last = deque(tile_clocks(config, m, n, k, load_c=load_c), maxlen=1).pop()
+    return last.drain.stop + ENGINE_ENDS
 
 
 def _turn(earliest: int, latency: int, computed: int) -> int:

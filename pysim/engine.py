@@ -102,6 +102,7 @@ class Engine(ABC):
         self.config = config
         self.cycles = 0
         self.macs = 0
+        self._multiplied = config.multiplied
         self._find_flags: Callable[[], Flags] = Flags
 
     def gemm(
@@ -123,7 +124,7 @@ class Engine(ABC):
         a : uint8 codes, shape [M, K]
         b : uint8 codes, shape [K, N]
         a_format, b_format : str
-            ``"e5m2"`` or ``"e4m3"``, chosen separately.
+            ``"e5m2"`` or ``"e4m3"``, chosen separately among those that the array multiplies.
         c : float32, shape [M, N], optional
             What the accumulators start from; +0 without it.
         out_format : str
@@ -141,7 +142,8 @@ class Engine(ABC):
         Raises
         ------
         InputError
-            If a format or rounding is unknown, a dtype is another, or shapes do not match.
+            If a format or rounding is unknown, a dtype is another, shapes do not match, or the
+            array has no such format or no C.
         """
         request = self._request(
             a,
@@ -305,6 +307,11 @@ class Engine(ABC):
     ) -> GemmRequest:
         """Return checked arguments of a GEMM; InputError names what is wrong."""
         modes = _modes(a_format, b_format, out_format, rounding)
+        for fmt in modes[:2]:
+            if fmt not in self._multiplied:
+                get_format(fmt, self._multiplied)
+        if c is not None and not self.config.load_c:
+            raise InputError("c is given, but the array is configured without C (load_c)")
         request = GemmRequest(
             a=self._checked(a, "a", np.uint8, 2),
             b=self._checked(b, "b", np.uint8, 2),

@@ -87,12 +87,15 @@ class Array:
             Of `a` and `b`.
         layer : str
         c : float32, shape [B, M, N], optional
-            What the accumulators start from.
+            What the accumulators start from. It is added to the product in FP32 where the array
+            has no C.
 
         Returns
         -------
         torch.Tensor of float32, shape [B, M, N]
         """
+        if c is not None and not self.engine.config.load_c:
+            return self.multiply(kind, a, b, roles, layer) + c
         left, right = self._given(a.tensor), self._given(b.tensor)
         start = None if c is None else self._given(c)
         exponent = a.exponent + b.exponent

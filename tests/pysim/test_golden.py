@@ -200,3 +200,13 @@ def test_bad_numbers_to_convert():
         engine.quantize(np.zeros(3), "e5m2")
     with pytest.raises(InputError, match="'fp32'"):
         engine.quantize(np.zeros(3, np.float32), "fp32")
+
+
+def test_parts_that_are_not_built_in():
+    codes = np.zeros((2, 2), dtype=np.uint8)
+    engine = GoldenEngine(ArrayConfig(2, 2, latency=1, operand_formats=("e4m3",), load_c=False))
+    engine.gemm(codes, codes, a_format="e4m3", b_format="e4m3")
+    with pytest.raises(InputError, match="unknown format 'e5m2': allowed are e4m3"):
+        engine.gemm(codes, codes, a_format="e4m3", b_format="e5m2")
+    with pytest.raises(InputError, match="c is given, but the array is configured without C"):
+        engine.gemm(codes, codes, a_format="e4m3", b_format="e4m3", c=np.zeros((2, 2), np.float32))

@@ -11,6 +11,20 @@ from pysim import ArrayConfig, GoldenEngine, decode, get_format
 from pysim.formats import OUTPUT_FORMATS
 
 
+def test_an_array_without_c_leaves_the_bias_to_fp32():
+    recipe = Recipe.named("e5m2-nearest")
+    layer = nn.Linear(11, 13)
+    x = torch.randn(5, 11)
+    config = ArrayConfig(rows=4, cols=4, latency=1, load_c=False)
+    with offload(layer, GoldenEngine(config), recipe):
+        out = layer(x)
+    bare = nn.Linear(11, 13, bias=False)
+    bare.weight = layer.weight
+    with offload(bare, GoldenEngine(config), recipe):
+        product = bare(x)
+    assert torch.equal(out, product + layer.bias)
+
+
 @pytest.mark.parametrize("name", ["e5m2-sr", "mixed", "mellempudi2019"])
 def test_bits_are_those_of_the_engine_called_by_hand(name):
     if name == "mixed":
