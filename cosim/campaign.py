@@ -63,8 +63,7 @@ def configurations(
     for rows, cols in arrays:
         for _ in range(variants):
             width, bits = RANDOM_SETTINGS[len(configs) % len(RANDOM_SETTINGS)]
-            settings = {"lfsr_width": width, "random_bits": bits, "latency": latency}
-            configs.append(ArrayConfig(rows, cols, **settings))
+            configs.append(ArrayConfig(rows, cols, width, bits, latency=latency))
     return configs
 
 
