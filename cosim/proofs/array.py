@@ -7,7 +7,8 @@ from cosim.proofs.mac import DECODER
 from cosim.proofs.netlist import Netlist, Trace
 from cosim.proofs.problem import Problem, Shown
 from cosim.proofs.statement import Statement, View
-from cosim.proofs.wiring import same_wires, systolic_module
+from cosim.proofs.wires import same_wires
+from cosim.proofs.wiring import systolic_module
 from pysim import ArrayConfig
 from rtl_gen import Design
 

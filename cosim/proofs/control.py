@@ -6,6 +6,7 @@ contract is in these counts; the invariant ties them to the registers.
 """
 
 from cosim.proofs import smt
+from cosim.proofs.counts import BITS, add, less, number
 from cosim.proofs.induction import Clock, Count, Run, Wires
 from cosim.proofs.layout import Command
 from cosim.proofs.netlist import Netlist
@@ -16,9 +17,6 @@ from rtl_gen import Design
 
 PHASES = {"IDLE": 0, "CONVERT": 1, "LOAD": 2, "DRAIN": 3, "COMPUTE": 4, "FLUSH": 5}
 """What the register `fsm_state` holds."""
-
-BITS = 26
-"""Of counts: two more than those of a length, so that sums do not wrap around."""
 
 
 def module(config: ArrayConfig) -> str:
@@ -57,24 +55,6 @@ def control_run(netlist: Netlist, design: Design) -> Run:
             clock, "a_valid", "b_valid", "c_valid", "result_ready", "bypass", "last"
         ),
     )
-
-
-def number(value: int) -> str:
-    """A constant among counts."""
-    return smt.const(value, BITS)
-
-
-def add(*terms: str) -> str:
-    """The sum of counts."""
-    total = terms[0]
-    for term in terms[1:]:
-        total = f"(bvadd {total} {term})"
-    return total
-
-
-def less(left: str, right: str) -> str:
-    """Whether a count is less than another."""
-    return f"(bvult {left} {right})"
 
 
 class Control:

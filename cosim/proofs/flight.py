@@ -6,7 +6,8 @@ an accumulator that shifts up leave zeros below. The invariant says both, regist
 """
 
 from cosim.proofs import column, smt
-from cosim.proofs.control import Control, add, less, number
+from cosim.proofs.control import Control
+from cosim.proofs.counts import add, less, number
 from cosim.proofs.induction import Clock, Run
 from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS
 from cosim.proofs.mac import ADDER, DECODER, MULTIPLIER

@@ -35,6 +35,10 @@ class Clock:
         """A wire: a truth value if it has one bit, else a bit-vector."""
         return self.trace.wire(name, self.time)
 
+    def vector(self, name: str) -> str:
+        """A wire, as a bit-vector even if it has one bit."""
+        return self.trace.vector(name, self.time)
+
     def count(self, name: str) -> str:
         """A count."""
         return f"|{name}@{self.time}|"
@@ -50,7 +54,7 @@ Terms = Callable[[Clock], dict[str, str]]
 
 @dataclass(frozen=True)
 class Count:
-    """Something that a statement counts and the Verilog need not.
+    """Something that a statement counts, or remembers, and the Verilog need not.
 
     Attributes
     ----------

@@ -13,7 +13,7 @@ from cosim.proofs.netlist import Netlist, Trace
 from cosim.proofs.numbers import FP32_SORT, OPERANDS, Format, fp32, operand, same_fp32
 from cosim.proofs.problem import Problem, Shown
 from cosim.proofs.statement import Statement, View
-from cosim.proofs.wiring import delays, same_wires
+from cosim.proofs.wires import delays, same_wires
 from pysim import ArrayConfig
 
 FIRST, SLOT, SLOT_BITS = LANE_BITS, LANE_BITS + 1, 3

@@ -19,7 +19,9 @@ from cosim.proofs import (
     flight,
     lfsr,
     mac,
+    registers,
     ring,
+    sequencer,
     wiring,
 )
 from cosim.proofs.netlist import Reader, instantiated
@@ -83,6 +85,8 @@ def statements(design: Design) -> list[Statement]:
             *converter.statements(config),
             *lfsr.statements(config),
             *column.statements(config),
+            *registers.statements(config),
+            *sequencer.statements(design),
             *ring.steps(config),
         ]
     return [

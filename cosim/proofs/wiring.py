@@ -5,14 +5,13 @@ sides of an array and not with its area. Put together, clock by clock: element (
 of A and row k of B, i + j clocks after they entered; its accumulator shifts up the column.
 """
 
-from collections.abc import Iterable
-
 from cosim.proofs import smt
 from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS
 from cosim.proofs.mac import ELEMENT
 from cosim.proofs.netlist import Netlist, Trace
-from cosim.proofs.problem import Problem, Shown
+from cosim.proofs.problem import Problem
 from cosim.proofs.statement import Statement, View
+from cosim.proofs.wires import delays, same_wires
 from pysim import ArrayConfig
 
 
@@ -69,32 +68,11 @@ def _lane(packed: str, index: int, width: int = LANE_BITS) -> str:
     return smt.bits(packed, index * width, width)
 
 
-def delays(netlist: Netlist, lanes: int, width: int) -> Problem:
-    """Return the problem whether lane i of a skew, so many bits wide, leaves i clocks late."""
-    unit = Trace(netlist, "unit", lanes - 1)
-    last = lanes - 1
-    quiet = [smt.assume(smt.negation(reset)) for t in range(last) for reset in _resets(unit, t)]
-    leaving = [_lane(unit.wire("skewed", last), i, width) for i in range(lanes)]
-    return Problem(
-        "\n".join([netlist.text, unit.text, *quiet]),
-        {
-            f"lane {i}": smt.equal(leaving[i], _lane(unit.wire("aligned", last - i), i, width))
-            for i in range(lanes)
-        },
-        {f"lane {i}": Shown(leaving[i]) for i in range(lanes)},
-    )
-
-
 def _skew(netlist: Netlist, lanes: int) -> dict[str, Problem]:
     problems = {"delay": delays(netlist, lanes, LANE_BITS)}
     if lanes > 1:
         problems["reset"] = _skew_after_reset(netlist, lanes)
     return problems
-
-
-def _resets(unit: Trace, clock: int) -> list[str]:
-    """The reset in a clock; a module without registers has none."""
-    return [unit.wire("rst", clock)] if "rst" in unit.netlist.widths else []
 
 
 def _skew_after_reset(netlist: Netlist, lanes: int) -> Problem:
@@ -117,32 +95,6 @@ def _skew_after_reset(netlist: Netlist, lanes: int) -> Problem:
             for t in range(1, lanes + 1)
             for i in range(lanes)
         },
-    )
-
-
-def same_wires(
-    unit: Trace, pairs: dict[str, tuple[str, str]], commands: Iterable[str] = ()
-) -> Problem:
-    """Return the problem of wires that are to be equal to what is expected of them.
-
-    Parameters
-    ----------
-    unit : Trace
-    pairs : dict
-        A wire and what is expected, by what they say.
-    commands : iterable of str
-        Assumptions and definitions.
-    """
-    shown = {}
-    for says, (got, expected) in pairs.items():
-        shown |= {
-            says: Shown(got, goal=says),
-            f"{says}, expected": Shown(expected, goal=says),
-        }
-    return Problem(
-        "\n".join([unit.netlist.text, unit.text, *commands]),
-        {says: smt.equal(*pair) for says, pair in pairs.items()},
-        shown,
     )
 
 

@@ -5,26 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-import rtl_gen
 from cosim.proofs import Outcome, faulty_modules, prove, select, statements, statements_for
-from pysim import ArrayConfig
 
 
-@pytest.fixture(scope="module")
-def design():
-    return rtl_gen.design(ArrayConfig(1, 2, latency=3))
-
-
-def test_every_module_but_control_has_a_statement(design):
-    control = r"fp8_(gemm_engine|engine_registers|tile_sequencer|overlapped_\w+)"
-    for module in design.modules:
-        named = {s.name.partition("/")[0] for s in statements_for(design, module)}
+def test_every_module_but_control_has_a_statement(engine):
+    control = r"fp8_(gemm_engine|overlapped_\w+)"
+    for module in engine.modules:
+        named = {s.name.partition("/")[0] for s in statements_for(engine, module)}
         assert bool(named - {"clock"}) != bool(re.match(control, module)), module
 
 
-def test_pipeline_and_ring(design):
-    chosen = select(statements(design), "^(step|ring|row|skew)/|^mac/e5m2-e4m3")
-    verdicts = list(prove(design, chosen))
+def test_pipeline_and_ring(engine):
+    chosen = select(statements(engine), "^(step|ring|row|skew)/|^mac/e5m2-e4m3")
+    verdicts = list(prove(engine, chosen))
     assert {verdict.outcome for verdict in verdicts} == {Outcome.PROVED}
     assert len(verdicts) == 11
 
@@ -49,11 +42,11 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault_is_refuted(design, name):
+def test_fault_is_refuted(engine, name):
     module, place, text, violated = FAULTS[name]
-    edited, count = re.subn(place, text, design.modules[module])
-    assert count, design.modules[module]
-    faulty = replace(design, modules={**design.modules, module: edited})
+    edited, count = re.subn(place, text, engine.modules[module])
+    assert count, engine.modules[module]
+    faulty = replace(engine, modules={**engine.modules, module: edited})
     verdicts = list(prove(faulty, select(statements(faulty), f"^{violated}$")))
     assert [verdict.outcome for verdict in verdicts] == [Outcome.REFUTED]
     assert verdicts[0].counterexample
