@@ -166,6 +166,7 @@ class AuditEngine(FastEngine):
             "out_format": request.out_format.name,
             "rounding": request.rounding.value,
             "saturate": request.saturate,
+            "scale": request.scale,
         }
         call = Call(self.config, "gemm", operands, arguments, self._read_state())
         result = super()._gemm(request)
@@ -179,6 +180,7 @@ class AuditEngine(FastEngine):
             "fmt": request.fmt.name,
             "rounding": request.rounding.value,
             "saturate": request.saturate,
+            "scale": request.scale,
         }
         operands = {"x": request.values.copy()}
         call = Call(self.config, "quantize", operands, arguments, self._read_state())

@@ -11,6 +11,9 @@ from pysim.formats import FP32, FloatFormat
 CANONICAL_NAN = 0x7FC00000
 """The only FP32 NaN that any engine returns."""
 
+SCALES = range(-128, 128)
+"""Exponents of the powers of two that a conversion can multiply by."""
+
 
 class Rounding(Enum):
     """How a conversion rounds; the position is the hardware's encoding of the choice."""
@@ -47,13 +50,15 @@ def convert(
     saturate: bool,
     draws: np.ndarray | None = None,
     random_bits: int = 0,
+    scale: int = 0,
 ) -> tuple[np.ndarray, Flags]:
-    """Convert FP32 numbers to the codes of a narrower format.
+    """Convert FP32 numbers, times a power of two, to the codes of a narrower format.
 
-    The value is rounded first, as if the exponent had no upper bound, and the range is checked
-    then. Beyond the largest finite number the result is that number if `saturate`, else infinity,
-    or NaN in a format without infinity (OFP8, section 5); rounding toward zero never leaves the
-    finite numbers (IEEE 754, section 7.4). An infinity converts likewise, and saturates too.
+    The product is exact, whatever the range of FP32. It is rounded first, as if the exponent had no
+    upper bound, and the range is checked then. Beyond the largest finite number the result is that
+    number if `saturate`, else infinity, or NaN in a format without infinity (OFP8, section 5);
+    rounding toward zero never leaves the finite numbers (IEEE 754, section 7.4). An infinity
+    converts likewise, and saturates too.
 
     Parameters
     ----------
@@ -67,6 +72,8 @@ def convert(
     random_bits : int
         Bits r of each draw. With f the discarded fraction truncated to r bits, a magnitude rounds
         up if and only if ``f + R >= 2**r`` (IEEE P3109's StochasticA).
+    scale : int
+        The exponent s of the factor 2**s, within `SCALES`.
 
     Returns
     -------
@@ -80,9 +87,13 @@ def convert(
     is_nan = (field == 255) & (fraction != 0)
     is_infinite = (field == 255) & (fraction == 0)
 
-    # A subnormal has no hidden bit and shares the exponent of the least normal number.
+    # A subnormal has no hidden bit and shares the exponent of the least normal number, until it is
+    # normalised. What is not finite is as it may be: the limits below take its place.
     significand = np.where(field == 0, fraction, fraction | 1 << 23)
-    exponent = np.maximum(field, 1) - FP32.bias
+    places = 24 - np.frexp(significand)[1]
+    significand = significand << places
+    exponent = np.maximum(field, 1) - FP32.bias - places + scale
+    exponent = np.where(significand == 0, fmt.min_exponent, exponent)
 
     # Below the target's least normal exponent its unit in the last place stops shrinking.
     denormalise = np.maximum(fmt.min_exponent - exponent, 0)
@@ -123,8 +134,7 @@ def convert(
     changed = beyond & ~(is_infinite & (magnitude == fmt.infinity_code)) & ~is_nan
     finite = field != 255
     inexact = finite & (discarded != 0)
-    below_normal = significand >> 23 == 0
-    tiny = (exponent < fmt.min_exponent) | below_normal
+    tiny = exponent < fmt.min_exponent
     flags = Flags(
         overflow=bool(changed.any()),
         underflow=bool((inexact & tiny).any()),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pysim.config import ArrayConfig
-from pysim.convert import Rounding
+from pysim.convert import SCALES, Rounding
 from pysim.cycles import gemm_cycles, quantize_cycles
 from pysim.errors import InputError
 from pysim.flags import Flags
@@ -54,6 +54,7 @@ class GemmRequest(NamedTuple):
     out_format: FloatFormat
     rounding: Rounding
     saturate: bool
+    scale: int
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -73,6 +74,7 @@ class QuantizeRequest(NamedTuple):
     fmt: FloatFormat
     rounding: Rounding
     saturate: bool
+    scale: int
 
 
 class Engine(ABC):
@@ -116,8 +118,9 @@ class Engine(ABC):
         out_format: str | FloatFormat = "fp32",
         rounding: str | Rounding = "nearest",
         saturate: bool = True,
+        scale: int = 0,
     ) -> GemmResult:
-        """Return ``D = convert(C + A @ B)``, each sum in ascending k, rounded once per step.
+        """Return ``D = convert((C + A @ B) * 2**scale)``: k ascending, one rounding a step.
 
         Parameters
         ----------
@@ -134,6 +137,9 @@ class Engine(ABC):
             Of the conversion: ``"nearest"``, ``"stochastic"``, or ``"toward_zero"``.
         saturate : bool
             Whether a result out of range becomes the largest finite number.
+        scale : int
+            Exponent of the power of two that the sum is multiplied by, -128 to 127, exactly: the
+            conversion is the only rounding. 0 for ``"fp32"``.
 
         Returns
         -------
@@ -143,7 +149,7 @@ class Engine(ABC):
         ------
         InputError
             If a format or rounding is unknown, a dtype is another, shapes do not match, or the
-            array has no such format or no C.
+            scale is out of range, or the array has no such format or no C.
         """
         request = self._request(
             a,
@@ -154,6 +160,7 @@ class Engine(ABC):
             out_format=out_format,
             rounding=rounding,
             saturate=saturate,
+            scale=scale,
         )
         m, n, k = request.shape
         result = self._gemm(request)
@@ -210,8 +217,9 @@ class Engine(ABC):
         *,
         rounding: str | Rounding = "nearest",
         saturate: bool = True,
+        scale: int = 0,
     ) -> np.ndarray:
-        """Convert float32 numbers to codes by the array's own converters.
+        """Convert float32 numbers, times 2**scale, to codes by the array's own converters.
 
         Element i of the flattened array goes through column ``i % cols``.
 
@@ -222,6 +230,8 @@ class Engine(ABC):
             ``"e5m2"``, ``"e4m3"``, ``"fp16"``, or ``"bf16"``.
         rounding : str
         saturate : bool
+        scale : int
+            As in `gemm`.
 
         Returns
         -------
@@ -230,13 +240,14 @@ class Engine(ABC):
         Raises
         ------
         InputError
-            If a format or rounding is unknown, or `x` is not float32.
+            If a format or rounding is unknown, `x` is not float32, or the scale is out of range.
         """
         request = QuantizeRequest(
             values=self._checked(x, "x", np.float32, None),
             fmt=get_format(fmt, NARROW_FORMATS),
             rounding=Rounding.named(rounding),
             saturate=bool(saturate),
+            scale=_checked_scale(scale),
         )
         count = prod(request.values.shape)
         rows = -(-count // self.config.cols)
@@ -304,6 +315,7 @@ class Engine(ABC):
         out_format: str | FloatFormat = "fp32",
         rounding: str | Rounding = "nearest",
         saturate: bool = True,
+        scale: int = 0,
     ) -> GemmRequest:
         """Return checked arguments of a GEMM; InputError names what is wrong."""
         modes = _modes(a_format, b_format, out_format, rounding)
@@ -321,8 +333,11 @@ class Engine(ABC):
             out_format=modes[2],
             rounding=modes[3],
             saturate=bool(saturate),
+            scale=_checked_scale(scale),
         )
         m, n, k = request.shape
+        if request.scale and request.out_format is FP32:
+            raise InputError(f"scale {scale} with the format fp32: it must be 0, or it would round")
         if request.b.shape[0] != k:
             raise InputError(
                 f"shapes {request.a.shape} and {request.b.shape} of a and b do not match: "
@@ -352,6 +367,16 @@ class Engine(ABC):
 
     @abstractmethod
     def _write_state(self, states: np.ndarray) -> None: ...
+
+
+def _checked_scale(scale: int) -> int:
+    if not isinstance(scale, int | np.integer) or isinstance(scale, bool):
+        raise InputError(f"scale must be an integer, not {scale!r}")
+    if scale not in SCALES:
+        raise InputError(
+            f"scale {scale} is out of range: it must lie between {SCALES[0]} and {SCALES[-1]}"
+        )
+    return int(scale)
 
 
 def _modes(*names: str | FloatFormat | Rounding) -> tuple:

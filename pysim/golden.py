@@ -32,6 +32,7 @@ class GoldenEngine(Engine):
             request.saturate,
             self._draw_tiles(accumulator.shape) if request.draws else None,
             self.config.random_bits,
+            request.scale,
         )
         return GemmResult(codes, flags | converter_flags, cycles)
 
@@ -44,7 +45,13 @@ class GoldenEngine(Engine):
             full, rest = divmod(flat.size, cols)
             draws = np.concatenate([self._draw(full, cols).reshape(-1), self._draw(1, rest)[0]])
         codes, flags = convert(
-            flat, request.fmt, request.rounding, request.saturate, draws, self.config.random_bits
+            flat,
+            request.fmt,
+            request.rounding,
+            request.saturate,
+            draws,
+            self.config.random_bits,
+            request.scale,
         )
         return codes.reshape(shape), flags, self._model_quantize_cycles(request)
 

@@ -56,7 +56,7 @@ class Array:
     def quantize(self, tensor: torch.Tensor, role: str, layer: str) -> Codes:
         """Convert a float32 tensor by the converters of the array.
 
-        The scale that the recipe asks for is applied first. A weight whose rounding is not
+        The converters apply the scale that the recipe asks for. A weight whose rounding is not
         stochastic keeps its codes until its values change.
         """
         spec = self.recipe.role(role)
@@ -180,19 +180,18 @@ class Array:
         spec = self.recipe.role(role)
         values = self._given(tensor)
         exponent = self.scales.exponent(spec.scaling, layer, role, values, spec.float_format)
-        if exponent:
-            values = _scaled(values, exponent)
         cycles = self.engine.cycles
         codes = self.engine.quantize(
-            values, spec.format, rounding=spec.rounding, saturate=spec.saturate
+            values, spec.format, rounding=spec.rounding, saturate=spec.saturate, scale=exponent
         )
         self.statistics.count_conversion(
-            *(layer, role, values, codes, spec.float_format),
+            *(layer, role, values, codes, spec.float_format, exponent),
             flags=self.engine.flags,
             cycles=self.engine.cycles - cycles,
         )
         if self.statistics.sampling:
-            self.statistics.count_exponents(role, values, _decode(codes, spec.float_format))
+            scaled = _scaled(values, exponent) if exponent else values
+            self.statistics.count_exponents(role, scaled, _decode(codes, spec.float_format))
         return Codes(self._got(codes), exponent)
 
 

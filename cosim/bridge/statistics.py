@@ -149,10 +149,11 @@ class Statistics:
         values: Numbers,
         codes: Numbers,
         fmt: FloatFormat,
+        exponent: int,
         flags: Flags,
         cycles: int,
     ) -> None:
-        """Count float32 `values` that the engine converted to `codes`, raising `flags`."""
+        """Count float32 `values` that times 2**exponent became `codes`, raising `flags`."""
         counts = self._roles.setdefault((layer, role), RoleCounts())
         size = prod(values.shape)
         counts.elements += size
@@ -165,7 +166,8 @@ class Statistics:
             counts.underflowed += codes_of.zeros - zeros(values)
         if flags.overflow or codes_of.beyond:
             counts.nonfinite += nonfinite(values)
-            counts.overflowed += beyond(values, fmt.max_value)
+            limit = min(fmt.max_value * 2.0**-exponent, FP32.max_value)
+            counts.overflowed += beyond(values, limit)
 
     def count_gradient(
         self, layer: str, result: GemmResult, spec: RoleSpec, a: Numbers, b: Numbers

@@ -113,7 +113,8 @@ class GpuEngine(Engine):
         if request.out_format is FP32:
             return _DeferredResult(sums, cycles, accumulated)
         codes, raised = self._convert(
-            sums, (m, n), request.out_format, request.rounding, request.saturate, self.config.rows
+            *(sums, (m, n), request.out_format, request.rounding, request.saturate),
+            *(request.scale, self.config.rows),
         )
 
         def both() -> Flags:
@@ -144,7 +145,8 @@ class GpuEngine(Engine):
         cols = self.config.cols
         rows = -(-flat.numel() // cols)
         codes, raised = self._convert(
-            flat, (rows, cols), request.fmt, request.rounding, request.saturate, max(rows, 1)
+            *(flat, (rows, cols), request.fmt, request.rounding, request.saturate),
+            *(request.scale, max(rows, 1)),
         )
         cycles = self._model_quantize_cycles(request)
         return codes.view(values.shape), Flags.from_bits(int(raised.item())), cycles
@@ -156,6 +158,7 @@ class GpuEngine(Engine):
         fmt: FloatFormat,
         rounding: Rounding,
         saturate: bool,
+        scale: int,
         tile_rows: int,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Convert contiguous numbers, [m, n] or the first of so many, to codes and flags."""
@@ -167,14 +170,14 @@ class GpuEngine(Engine):
         draws: torch.Tensor = flags
         if rounding is Rounding.STOCHASTIC:
             draws = self._draw(count, shape)
-        how = conversion_structure(fmt, rounding, saturate, self.config.random_bits)
+        how = conversion_structure(fmt, rounding, saturate, scale, self.config.random_bits)
         infinity = -1 if fmt.infinity_code is None else fmt.infinity_code
         self._launch(
             *("convert", (-(-count // _BLOCK), 1), _BLOCK),
             *(values, codes, count, *shape, tile_rows, self.config.cols),
             *(fmt.width, fmt.fraction_bits, 127 + fmt.min_exponent, fmt.max_code, infinity),
             *(fmt.nan_code, ROUNDINGS.index(rounding), how.limit, self.config.random_bits),
-            *(draws, flags),
+            *(scale, draws, flags),
         )
         return codes, flags
 

@@ -148,13 +148,18 @@ GEMM(gemm_with_flags, true)
 __device__ inline unsigned convert_one(unsigned bits, int fraction_bits, int min_field,
                                        unsigned max_code, unsigned infinity_code,
                                        unsigned nan_code, int rounding, unsigned limit,
-                                       int random_bits, unsigned draw, unsigned sign_code,
-                                       unsigned* flags) {
+                                       int random_bits, int scale, unsigned draw,
+                                       unsigned sign_code, unsigned* flags) {
     unsigned field = bits >> 23 & 0xFFu, fraction = bits & 0x7FFFFFu;
     if (field == 255 && fraction != 0) return nan_code;
     bool is_infinite = field == 255;
     State significand = field == 0 ? fraction : fraction | 1u << 23;
     int effective = field == 0 ? 1 : (int)field;
+    while (significand != 0 && significand >> 23 == 0) {
+        significand <<= 1;
+        effective--;
+    }
+    effective = significand == 0 ? min_field : effective + scale;
     int denormalise = effective < min_field ? min_field - effective : 0;
     int shift = 23 - fraction_bits + denormalise;
     if (shift > 62) shift = 62;
@@ -178,7 +183,7 @@ __device__ inline unsigned convert_one(unsigned bits, int fraction_bits, int min
     }
     bool changed = beyond && !(is_infinite && magnitude == infinity_code);
     bool inexact = !is_infinite && discarded != 0;
-    bool tiny = effective < min_field || significand >> 23 == 0;
+    bool tiny = effective < min_field;
     *flags |= (changed ? OVERFLOWN : 0) | (inexact && tiny ? UNDERFLOWN : 0) |
               (inexact || changed ? INEXACT : 0);
     return magnitude == nan_code ? nan_code : magnitude | (bits >> 31 ? sign_code : 0);
@@ -189,8 +194,8 @@ __device__ inline unsigned convert_one(unsigned bits, int fraction_bits, int min
 extern "C" __global__ void convert(const float* values, Byte* codes, int count, int m, int n,
                                    int tile_rows, int lanes, int width, int fraction_bits,
                                    int min_field, int max_code, int infinity_code, int nan_code,
-                                   int rounding, int limit, int random_bits, const unsigned* draws,
-                                   unsigned* flags) {
+                                   int rounding, int limit, int random_bits, int scale,
+                                   const unsigned* draws, unsigned* flags) {
     long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= count) return;
     unsigned draw = 0, raised = 0;
@@ -205,8 +210,8 @@ extern "C" __global__ void convert(const float* values, Byte* codes, int count, 
     }
     unsigned code = convert_one(__float_as_uint(values[i]), fraction_bits, min_field,
                                 (unsigned)max_code, (unsigned)infinity_code, (unsigned)nan_code,
-                                rounding, (unsigned)limit, random_bits, draw, 1u << (width - 1),
-                                &raised);
+                                rounding, (unsigned)limit, random_bits, scale, draw,
+                                1u << (width - 1), &raised);
     if (width == 8) {
         codes[i] = (Byte)code;
     } else {

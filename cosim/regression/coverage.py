@@ -122,7 +122,7 @@ class Coverage:
         a_format, b_format = (
             get_format(arguments[f"{side}_format"], OPERAND_FORMATS) for side in "ab"
         )
-        request = GemmRequest(a, b, c, a_format, b_format, FP32, Rounding.NEAREST, True)
+        request = GemmRequest(a, b, c, a_format, b_format, FP32, Rounding.NEAREST, True, 0)
         accumulators = c
         for step in steps(request):
             self._step(step, a_format, b_format, _pair(call))

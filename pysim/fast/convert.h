@@ -10,6 +10,7 @@ struct Raised {
 // A conversion in the units of the kernels: exponents as they lie in FP32 bits.
 struct Settings {
     int32_t dropped_bits;  // of the fraction
+    S32 scale;
     S32 least, top;        // exponents of the least normal number, and of twice the largest binade
     S32 magic, unit;       // see `round`
     int32_t random_bits;
@@ -21,6 +22,7 @@ struct Settings {
 
     explicit Settings(const Conversion& c)
         : dropped_bits(23 - c.format->fraction_bits),
+          scale(splat(c.scale)),
           random_bits(c.random_bits),
           limit(c.limit),
           nan_code(c.format->nan_code),
@@ -39,7 +41,11 @@ struct Settings {
 struct Rounded {
     S32 code;     // magnitude, as if the exponent had no upper bound
     S32 inexact;  // meaningless beyond the largest finite number
+    S32 tiny;     // below the least normal number; meaningless for zero
 };
+
+// What numbers are converted by.
+enum class Way { SMALLER_RANGE, SAME_RANGE, SCALED };
 
 // Formats of a smaller range than FP32's. The adder rounds: to a number whose unit in the last place
 // is that of the result, add the number to convert. It is in the rounding mode of `Environment`;
@@ -62,7 +68,8 @@ static inline Rounded round_smaller_range(U32 magnitude, U32 draws, const Settin
     }
     // Adding the significand to the exponent field lets its hidden bit, and a carry out of
     // rounding, count the field up.
-    return {((exponent - s.least) >> s.dropped_bits) + ((S32)sum - magic), inexact};
+    return {((exponent - s.least) >> s.dropped_bits) + ((S32)sum - magic), inexact,
+            (S32)magnitude < s.least};
 }
 
 // BF16 has the exponents of FP32, so its codes are the upper halves.
@@ -74,15 +81,55 @@ static inline Rounded round_same_range(U32 magnitude, U32 draws, const Settings&
     } else if constexpr (rounding == Rounding::STOCHASTIC) {
         sum += s.random_bits > 16 ? draws >> (s.random_bits - 16) : draws << (16 - s.random_bits);
     }
-    return {(S32)(sum >> 16), (magnitude & 0xFFFF) != 0};
+    return {(S32)(sum >> 16), (magnitude & 0xFFFF) != 0, (S32)magnitude < s.least};
+}
+
+// Any format, the number times a power of two. The product may lie outside of FP32, so exponent and
+// significand are taken apart, and whole numbers are shifted.
+template <Rounding rounding>
+static inline Rounded round_scaled(U32 magnitude, U32 draws, const Settings& s) {
+    // As a whole number of its units a subnormal becomes a normal number.
+    constexpr int32_t UNIT = 149 << 23;
+    S32 normalised = (S32)__builtin_convertvector((S32)magnitude, F32) - UNIT;
+    S32 subnormal = magnitude < (1u << 23);
+    S32 bits = subnormal ? normalised : (S32)magnitude;
+    U32 significand = ((U32)bits & 0x7FFFFF) | (1u << 23);
+    significand = select(magnitude == 0, (U32){}, significand);
+
+    S32 field = (bits >> 23) + s.scale, least = s.least >> 23;
+    S32 lifted = field > least ? field : least;
+    // As far as it matters: from here on every shift leaves nothing, random bits included.
+    S32 shift = lifted - field + s.dropped_bits;
+    shift = shift < 55 ? shift : splat(55);
+    U32 places = (U32)(shift < 31 ? shift : splat(31));
+    U32 kept = significand >> places;
+    S32 inexact = kept << places != significand;
+    if constexpr (rounding == Rounding::NEAREST) {
+        U32 half = (U32)splat(1) << (places - 1);
+        kept = (significand + half - 1 + (kept & 1)) >> places;
+    } else if constexpr (rounding == Rounding::STOCHASTIC) {
+        S32 spare = shift - s.random_bits;
+        S32 zero = {};
+        S32 left = spare < 0 ? -spare : zero;
+        S32 right = spare > 0 ? spare : zero;
+        right = right < 31 ? right : splat(31);
+        uint32_t mask = (uint32_t(1) << s.random_bits) - 1;
+        U32 fraction = ((significand << (U32)left) >> (U32)right) & mask;
+        kept += (fraction + draws) >> s.random_bits;
+    }
+    S32 code = ((lifted - least) << (23 - s.dropped_bits)) + (S32)kept;
+    code = magnitude < INFINITY_BITS ? code : splat(INT32_MAX);
+    return {code, inexact, field < least};
 }
 
 // Codes, sign included, of LANES numbers.
-template <Rounding rounding, bool same_range>
+template <Rounding rounding, Way way>
 static inline U32 convert_vector(U32 bits, U32 draws, const Settings& s, Raised& raised) {
     U32 magnitude = bits & 0x7FFFFFFF;
     Rounded rounded;
-    if constexpr (same_range) {
+    if constexpr (way == Way::SCALED) {
+        rounded = round_scaled<rounding>(magnitude, draws, s);
+    } else if constexpr (way == Way::SAME_RANGE) {
         rounded = round_same_range<rounding>(magnitude, draws, s);
     } else {
         rounded = round_smaller_range<rounding>(magnitude, draws, s);
@@ -102,11 +149,11 @@ static inline U32 convert_vector(U32 bits, U32 draws, const Settings& s, Raised&
         rounded.inexact &= magnitude < INFINITY_BITS;
     }
     raised.inexact |= rounded.inexact;
-    raised.underflow |= rounded.inexact & ((S32)magnitude < s.least);
+    raised.underflow |= rounded.inexact & rounded.tiny;
     return code | sign;
 }
 
-template <Rounding rounding, bool same_range, class Code, class CodeVector>
+template <Rounding rounding, Way way, class Code, class CodeVector>
 __attribute__((noinline)) static unsigned convert_all(const Conversion& c, const float* x,
                                                       const uint32_t* draws, void* codes,
                                                       int64_t count) {
@@ -117,7 +164,7 @@ __attribute__((noinline)) static unsigned convert_all(const Conversion& c, const
     for (; i + LANES <= count; i += LANES) {
         U32 r = {};
         if constexpr (rounding == Rounding::STOCHASTIC) r = load<U32>(draws + i);
-        U32 code = convert_vector<rounding, same_range>(load<U32>(x + i), r, settings, raised);
+        U32 code = convert_vector<rounding, way>(load<U32>(x + i), r, settings, raised);
         store(out + i, narrow<CodeVector>(code));
     }
     if (i < count) {
@@ -129,8 +176,8 @@ __attribute__((noinline)) static unsigned convert_all(const Conversion& c, const
         if constexpr (rounding == Rounding::STOCHASTIC) {
             std::memcpy(tail_draws, draws + i, rest * sizeof(uint32_t));
         }
-        U32 code = convert_vector<rounding, same_range>(load<U32>(tail), load<U32>(tail_draws),
-                                                        settings, raised);
+        U32 code = convert_vector<rounding, way>(load<U32>(tail), load<U32>(tail_draws), settings,
+                                                 raised);
         Code tail_codes[LANES];
         store(tail_codes, narrow<CodeVector>(code));
         std::memcpy(out + i, tail_codes, rest * sizeof(Code));
@@ -146,13 +193,19 @@ static unsigned convert_rounding(const Conversion& c, const float* x, const uint
     using Direction = Environment::Direction;
     Environment environment(rounding == Rounding::NEAREST ? Direction::NEAREST
                                                           : Direction::TOWARD_ZERO);
-    if (c.format->width == 8) {
-        return convert_all<rounding, false, uint8_t, Bytes>(c, x, draws, codes, count);
+    const bool bytes = c.format->width == 8;
+    if (c.scale != 0) {
+        return (bytes ? convert_all<rounding, Way::SCALED, uint8_t, Bytes>
+                      : convert_all<rounding, Way::SCALED, uint16_t, Halves>)(c, x, draws, codes,
+                                                                              count);
     }
-    if (c.format->min_field > 1) {
-        return convert_all<rounding, false, uint16_t, Halves>(c, x, draws, codes, count);
+    if (bytes) {
+        return convert_all<rounding, Way::SMALLER_RANGE, uint8_t, Bytes>(c, x, draws, codes, count);
     }
-    return convert_all<rounding, true, uint16_t, Halves>(c, x, draws, codes, count);
+    return (c.format->min_field > 1
+                ? convert_all<rounding, Way::SMALLER_RANGE, uint16_t, Halves>
+                : convert_all<rounding, Way::SAME_RANGE, uint16_t, Halves>)(c, x, draws, codes,
+                                                                            count);
 }
 
 static unsigned convert(const Conversion& c, const float* x, const uint32_t* draws, void* codes,

@@ -76,7 +76,9 @@ class FastEngine(Engine):
         if request.out_format is FP32:
             return GemmResult(sums, _FLAGS[bits], cycles)
         codes, converter_bits = self._convert(
-            sums, request.out_format, request.rounding, request.saturate, self.config.rows
+            sums,
+            *(request.out_format, request.rounding, request.saturate, request.scale),
+            self.config.rows,
         )
         return GemmResult(codes, _FLAGS[bits | converter_bits], cycles)
 
@@ -118,7 +120,7 @@ class FastEngine(Engine):
 
     def _quantize(self, request: QuantizeRequest) -> tuple[np.ndarray, Flags, int]:
         flat = np.ascontiguousarray(request.values).reshape(-1)
-        settings = (request.fmt, request.rounding, request.saturate)
+        settings = (request.fmt, request.rounding, request.saturate, request.scale)
         if request.rounding is Rounding.STOCHASTIC:
             # Full rows of the array, then the last and partial one. One column of tiles draws in
             # the same order whatever their height: one that fits the cache.
@@ -140,11 +142,14 @@ class FastEngine(Engine):
         fmt: FloatFormat,
         rounding: Rounding,
         saturate: bool,
+        scale: int,
         tile_rows: int,
     ) -> tuple[np.ndarray, int]:
         """Convert contiguous numbers [m, n] that drain from tiles of `tile_rows` rows."""
         codes = np.empty(values.shape, dtype=code_dtype(fmt))
-        conversion = library.conversion_structure(fmt, rounding, saturate, self.config.random_bits)
+        conversion = library.conversion_structure(
+            fmt, rounding, saturate, scale, self.config.random_bits
+        )
         bits = self._library.fast_convert(
             self._instructions,
             self.threads,

@@ -66,6 +66,7 @@ struct Conversion {
     Rounding rounding;
     uint32_t limit;  // magnitude code of what lies beyond the largest finite number
     int32_t random_bits;
+    int32_t scale;  // exponent of the power of two that numbers are multiplied by
 };
 
 struct Kernels {

@@ -56,6 +56,7 @@ class Conversion(ctypes.Structure):
         ("rounding", ctypes.c_int32),
         ("limit", ctypes.c_uint32),
         ("random_bits", ctypes.c_int32),
+        ("scale", ctypes.c_int32),
     ]
 
 
@@ -107,7 +108,7 @@ def format_structure(fmt: FloatFormat) -> Format:
 
 @cache
 def conversion_structure(
-    fmt: FloatFormat, rounding: Rounding, saturate: bool, random_bits: int
+    fmt: FloatFormat, rounding: Rounding, saturate: bool, scale: int, random_bits: int
 ) -> Conversion:
     """Return a way to convert as the kernels want it."""
     if saturate:
@@ -117,7 +118,7 @@ def conversion_structure(
     else:
         limit = fmt.nan_code
     pointer = ctypes.pointer(format_structure(fmt))
-    return Conversion(pointer, ROUNDINGS.index(rounding), limit, random_bits)
+    return Conversion(pointer, ROUNDINGS.index(rounding), limit, random_bits, scale)
 
 
 @cache

@@ -43,6 +43,12 @@ def telling_numbers(fmt):
     return np.concatenate([every_half, *(part.view(np.float32) for part in parts)])
 
 
+def next_number(fmt):
+    """Return the number after the largest one, had the exponent no upper bound."""
+    exponent = int(np.frexp(fmt.max_value)[1]) - 1
+    return fmt.max_value + 2.0 ** (exponent - fmt.fraction_bits)
+
+
 def same_numbers(a, b):
     return np.array_equal(a, b, equal_nan=True) and np.array_equal(np.signbit(a), np.signbit(b))
 
@@ -88,6 +94,46 @@ def test_every_mode_is_that_of_gfloat(fmt, rounding, saturate):
         is_nan = np.isnan(expected)
         assert same_numbers(decode(codes, fmt)[~is_nan].astype(np.float64), expected[~is_nan])
         assert (codes[is_nan] == fmt.nan_code).all()
+
+
+@pytest.mark.parametrize("scale", [-128, -24, -1, 1, 30, 127])
+@pytest.mark.parametrize("rounding", list(Rounding))
+@pytest.mark.parametrize("fmt", NARROW, ids=str)
+def test_scaled_numbers_are_rounded_once(fmt, rounding, scale):
+    """Products that FP32 holds, rounds, or has no room for; float64 holds them all."""
+    rng = np.random.default_rng(scale + 128)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        brought = np.ldexp(rng.permutation(telling_numbers(fmt))[:30_000], -scale)
+    subnormals = rng.integers(1 << 23, size=10_000, dtype=np.uint32)
+    x = np.concatenate([brought, subnormals.view(np.float32), telling_numbers(E5M2)[-10_000:]])
+    bits = int(rng.integers(1, 25))
+    draws = rng.integers(1 << bits, size=x.size, dtype=np.uint32)
+    codes, _ = convert(x, fmt, rounding, False, draws, bits, scale)
+    with np.errstate(all="ignore"):
+        exact = x.astype(np.float64) * 2.0**scale
+        expected = gfloat.round_ndarray(
+            GFLOAT[fmt],
+            exact,
+            GFLOAT_ROUNDING[rounding],
+            srbits=draws.astype(np.int64),
+            srnumbits=bits,
+        )
+    is_nan = np.isnan(expected)
+    assert same_numbers(decode(codes, fmt)[~is_nan].astype(np.float64), expected[~is_nan])
+    assert (codes[is_nan] == fmt.nan_code).all()
+    for i in rng.integers(x.size, size=200):
+        # One number a call, so that no flag hides behind another's.
+        one = slice(i, i + 1)
+        _, flags = convert(x[one], fmt, rounding, False, draws[one], bits, scale)
+        number, magnitude = abs(exact[i]), abs(expected[i])
+        finite, differs = np.isfinite(number), number != magnitude
+        if rounding is Rounding.TOWARD_ZERO and finite:
+            overflow = number >= next_number(fmt)
+        else:
+            overflow = differs and not np.isfinite(magnitude) and not np.isnan(number)
+        assert flags.overflow == overflow
+        assert flags.inexact == ((finite and differs) or overflow)
+        assert flags.underflow == (finite and differs and number < 2.0**fmt.min_exponent)
 
 
 @pytest.mark.parametrize("fmt", NARROW, ids=str)

@@ -45,6 +45,16 @@ def test_every_product(instructions, formats):
     assert np.array_equal(result.values, products + 0.0, equal_nan=True)
 
 
+def telling_numbers(rng, fmt):
+    """Numbers of a format, midpoints, their FP32 neighbours, and subnormal FP32 numbers."""
+    codes = rng.integers(1 << fmt.width, size=300).astype(f"u{fmt.width // 8}")
+    bits = decode(codes, fmt).view(np.uint32).astype(np.int64)
+    half = 1 << (22 - fmt.fraction_bits)
+    bits = bits[:, None] + np.array([-1, 0, 1, half - 1, half, half + 1])
+    subnormals = rng.integers(1 << 23, size=200)
+    return np.concatenate([bits.ravel(), subnormals]).astype(np.uint32).view(np.float32)
+
+
 @every_instruction_set
 @pytest.mark.parametrize("fmt", [fmt.name for fmt in NARROW_FORMATS])
 def test_every_code_and_neighbours_convert(instructions, fmt):
@@ -63,6 +73,37 @@ def test_every_code_and_neighbours_convert(instructions, fmt):
         assert np.array_equal(got, golden.quantize(x, fmt, **arguments))
         assert engine.flags == golden.flags
         assert np.array_equal(engine.random_state, golden.random_state)
+
+
+@every_instruction_set
+@pytest.mark.parametrize("random_bits", [1, 9, 24])
+@pytest.mark.parametrize("fmt", NARROW_FORMATS, ids=str)
+def test_scaled_numbers_convert(instructions, fmt, random_bits):
+    rng = np.random.default_rng(random_bits)
+    config = ArrayConfig(cols=5, lfsr_width=24, random_bits=random_bits)
+    engine, golden = FastEngine(config, instructions=instructions), GoldenEngine(config)
+    for scale, rounding in itertools.product((-128, -40, -1, 1, 14, 127), ROUNDINGS):
+        with np.errstate(all="ignore"):
+            x = np.ldexp(telling_numbers(rng, fmt), -scale).astype(np.float32)
+        x = np.concatenate([x, rng.integers(1 << 32, size=500, dtype=np.uint32).view(np.float32)])
+        for numbers in (x, *x[:8, None]):
+            arguments = {"rounding": rounding.value, "saturate": bool(scale & 1), "scale": scale}
+            got = engine.quantize(numbers, fmt, **arguments)
+            assert np.array_equal(got, golden.quantize(numbers, fmt, **arguments))
+            assert engine.flags == golden.flags
+            assert np.array_equal(engine.random_state, golden.random_state)
+
+
+@every_instruction_set
+def test_scaled_products_convert(instructions):
+    rng = np.random.default_rng(0)
+    config = ArrayConfig(3, 4)
+    engine, golden = FastEngine(config, instructions=instructions), GoldenEngine(config)
+    a = rng.integers(124, size=(7, 5), dtype=np.uint8)
+    for fmt, rounding in itertools.product(NARROW_FORMATS, ROUNDINGS):
+        how = {"a_format": "e5m2", "b_format": "e4m3", "out_format": fmt, "rounding": rounding}
+        how["scale"] = int(rng.integers(-40, 40))
+        assert_same(engine.gemm(a, a.T, **how), golden.gemm(a, a.T, **how), engine, golden)
 
 
 @every_instruction_set

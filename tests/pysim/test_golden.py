@@ -178,6 +178,9 @@ def test_quantize_draws_by_position():
         ({"a_format": "fp16"}, "'fp16': allowed are e5m2, e4m3"),
         ({"out_format": "fp8"}, "'fp8': allowed are"),
         ({"rounding": "up"}, "'up': allowed are nearest"),
+        ({"out_format": "e5m2", "scale": 128}, "scale 128 is out of range"),
+        ({"out_format": "e5m2", "scale": 0.5}, "scale must be an integer, not 0.5"),
+        ({"scale": 1}, "scale 1 with the format fp32"),
     ],
 )
 def test_bad_arguments(arguments, complaint):
@@ -200,6 +203,8 @@ def test_bad_numbers_to_convert():
         engine.quantize(np.zeros(3), "e5m2")
     with pytest.raises(InputError, match="'fp32'"):
         engine.quantize(np.zeros(3, np.float32), "fp32")
+    with pytest.raises(InputError, match="scale -129 is out of range"):
+        engine.quantize(np.zeros(3, np.float32), "e5m2", scale=-129)
 
 
 def test_parts_that_are_not_built_in():

@@ -21,22 +21,24 @@ def test_conversions(engine, name, expected):
     values = np.array([*SPECIAL, 57344.0, -1e6, 3e38, 448.0, 500.0, -5000.0], dtype=np.float32)
     statistics = Statistics()
     codes = engine.quantize(values, name)
-    statistics.count_conversion("layer", "error", values, codes, fmt, engine.flags, 7)
+    statistics.count_conversion("layer", "error", values, codes, fmt, 0, engine.flags, 7)
     counts = statistics.roles["error"]
     assert (counts.overflowed, counts.underflowed, counts.nonfinite) == expected
     assert (counts.elements, counts.cycles) == (15, 7)
 
 
 @pytest.mark.parametrize("rounding", ["nearest", "stochastic", "toward_zero"])
-def test_conversions_against_a_count_by_hand(engine, rounding):
+@pytest.mark.parametrize("scale", [0, -3, 120])
+def test_conversions_against_a_count_by_hand(engine, rounding, scale):
     fmt = get_format("e4m3", OUTPUT_FORMATS)
     exponents = np.random.default_rng(0).integers(-14, 12, 2000)
     values = np.ldexp(np.random.default_rng(1).standard_normal(2000), exponents).astype(np.float32)
+    values = np.ldexp(values, -scale)
     statistics = Statistics()
-    codes = engine.quantize(values, "e4m3", rounding=rounding)
-    statistics.count_conversion("layer", "error", values, codes, fmt, engine.flags, 0)
+    codes = engine.quantize(values, "e4m3", rounding=rounding, scale=scale)
+    statistics.count_conversion("layer", "error", values, codes, fmt, scale, engine.flags, 0)
     counts = statistics.roles["error"]
-    assert counts.overflowed == sum(abs(float(v)) > 448 for v in values) > 0
+    assert counts.overflowed == sum(abs(float(v)) * 2.0**scale > 448 for v in values) > 0
     lost = sum(v != 0 and code & 0x7F == 0 for v, code in zip(values, codes, strict=True))
     assert counts.underflowed == lost > 0
 

@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -65,6 +67,8 @@ def test_gemm_equals_golden(emulate, seed):
             "rounding": ROUNDINGS[rng.integers(3)],
             "saturate": bool(rng.integers(2)),
         }
+        if call["out_format"] != "fp32":
+            call["scale"] = int(rng.integers(-10, 10))
         if rng.integers(2):
             a, b = np.asfortranarray(a), np.asfortranarray(b)
         same(gpu, golden, gpu.gemm(a, b, **call), golden.gemm(a, b, **call))
@@ -80,9 +84,9 @@ def test_quantize_equals_golden(emulate, fmt, rounding):
         x = rng.integers(0, 1 << 32, size, dtype=np.uint32).view(np.float32)
         near = rng.standard_normal(size).astype(np.float32)
         for values in (x, near):
-            for saturate in (True, False):
-                ours = gpu.quantize(values, fmt, rounding=rounding, saturate=saturate)
-                theirs = golden.quantize(values, fmt, rounding=rounding, saturate=saturate)
+            for saturate, scale in product((True, False), (0, -90, 100)):
+                how = {"rounding": rounding, "saturate": saturate, "scale": scale}
+                ours, theirs = gpu.quantize(values, fmt, **how), golden.quantize(values, fmt, **how)
                 np.testing.assert_array_equal(ours, theirs)
                 assert gpu.flags == golden.flags
                 np.testing.assert_array_equal(gpu.random_state, golden.random_state)

@@ -74,7 +74,7 @@ def test_steps_are_those_of_the_golden_engine():
         rng.integers(256, size=(7, 5), dtype="u1"),
     )
     c = rng.standard_normal((3, 5)).astype(np.float32)
-    request = GemmRequest(a, b, c, E5M2, E4M3, FP32, Rounding.NEAREST, True)
+    request = GemmRequest(a, b, c, E5M2, E4M3, FP32, Rounding.NEAREST, True, 0)
     last = list(steps(request))[-1]
     assert np.array_equal(last.total, accumulate(request)[0], equal_nan=True)
     assert len(list(steps(request))) == 7
