@@ -139,7 +139,7 @@ class GemmEngine(Block):
             packet_leaves.eq(out.tvalid & out.tready & out.tlast & current),
         ]
         with m.If(free):
-            m.d.sync += out.tvalid.eq(array.d.valid & ~failed)
+            m.d.sync += out.tvalid.eq(array.d.valid & ~(failed | wrong | clear))
             with m.If(array.d.valid):
                 m.d.sync += [
                     out.tdata.eq(result.values),
@@ -170,10 +170,10 @@ class GemmEngine(Block):
 
         steps = {
             "cycles": busy,
-            "computing": array.operands,
+            "computing": busy & array.operands,
             "starved": busy & array.starved,
             "blocked": busy & out.tvalid & ~out.tready,
-            "macs": Mux(array.operands, array.step_rows * array.step_cols, 0),
+            "macs": Mux(busy & array.operands, array.step_rows * array.step_cols, 0),
         }
         for name in COUNTERS:
             count = Signal(COUNTER_BITS, name=name)

@@ -29,7 +29,7 @@ class RegisterFile(Block):
     refused : Out(1)
         A write is refused for that in this clock.
     clear : In(1)
-        Clear every sticky field.
+        Clear every sticky field, even one that is to be set in this clock.
     <register>_<field>
         By access: a STATE is In; a SETTING is Out; a TRIGGER is Out, and holds the bits written in
         the clock of the write; of a STICKY field it is Out, and ``..._set`` In; of a DIRECT one it
@@ -148,8 +148,9 @@ class RegisterFile(Block):
             m.d.comb += getattr(self, name).eq(Mux(write, data & mask, 0))
         elif field.access is Access.STICKY:
             signal = getattr(self, name)
-            cleared = Mux(write, data & mask, 0) | self.clear.replicate(field.width)
-            m.d.sync += signal.eq(signal & ~cleared | getattr(self, f"{name}_set"))
+            kept = signal & ~Mux(write, data & mask, 0)
+            caused = kept | getattr(self, f"{name}_set")
+            m.d.sync += signal.eq(Mux(self.clear, 0, caused))
         elif field.access is Access.DIRECT:
             m.d.comb += [
                 getattr(self, f"{name}_written").eq(getattr(self, name) & ~mask | data & mask),

@@ -57,8 +57,8 @@ def statements(config: ArrayConfig) -> list[Statement]:
         (
             "sticky",
             in_runs(spec.sticky),
-            "a sticky bit is set by its cause, which wins, and cleared by a one that is written, "
-            "or with all others, and by nothing else",
+            "a sticky bit is set by its cause, and cleared where there is none by a one that is "
+            "written, or with all others whatever their causes, and by nothing else",
         ),
         (
             "triggers",
@@ -158,11 +158,11 @@ class _Registers:
         """What sticky bits hold after a clock."""
         goals = {}
         for name, field, low, written in self._fields(clock, Access.STICKY):
-            none, every = smt.const(0, field.width), smt.const(-1, field.width)
+            none = smt.const(0, field.width)
             ones = smt.choose(written, _merged(clock, none, low, field.width), none)
-            cleared = smt.choose(clock.wire("clear"), every, ones)
-            kept = f"(bvand {clock.vector(name)} (bvnot {cleared}))"
-            after = f"(bvor {kept} {clock.vector(f'{name}_set')})"
+            kept = f"(bvand {clock.vector(name)} (bvnot {ones}))"
+            caused = f"(bvor {kept} {clock.vector(f'{name}_set')})"
+            after = smt.choose(clock.wire("clear"), none, caused)
             goals[name] = smt.equal(clock.later.vector(name), after)
         return goals
 

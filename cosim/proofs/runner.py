@@ -16,6 +16,7 @@ from cosim.proofs import (
     control,
     converter,
     element,
+    engine,
     flight,
     lfsr,
     mac,
@@ -87,6 +88,7 @@ def statements(design: Design) -> list[Statement]:
             *column.statements(config),
             *registers.statements(config),
             *sequencer.statements(design),
+            *engine.statements(design),
             *ring.steps(config),
         ]
     return [

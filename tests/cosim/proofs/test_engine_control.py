@@ -9,7 +9,7 @@ import rtl_gen
 from cosim.proofs import Outcome, faulty_modules, prove, select, statements
 from pysim import ArrayConfig
 
-FAMILIES = "^(registers|sequencer)/"
+FAMILIES = "^(registers|sequencer|engine)/"
 
 
 SMALL = [ArrayConfig(1, 1, latency=1), ArrayConfig(3, 1, latency=6, lfsr_width=24, random_bits=8)]
@@ -23,6 +23,7 @@ def test_control(engine, config):
 
 
 REGISTERS, SEQUENCER = "fp8_engine_registers", "fp8_tile_sequencer_2x9"
+ENGINE = "fp8_gemm_engine"
 
 FAULTS = {
     # What is planted in which module, and the statement that it violates.
@@ -87,6 +88,12 @@ FAULTS = {
         r"\1write",
         "registers/direct",
     ),
+    "cause that outlives a clear": (
+        REGISTERS,
+        r"= clear \? 1'h0 : (\w+);",
+        r"= \1;",
+        "registers/sticky",
+    ),
     "tile too wide at the edge": (
         SEQUENCER,
         r"(payload\.cols  = )\w+ \? cols_left\[8:0\] : ",
@@ -104,6 +111,87 @@ FAULTS = {
         r"= clear \? 1'h0 : ",
         "= 1'h0 ? 1'h0 : ",
         "sequencer/tiles",
+    ),
+    "row offered after a failure": (ENGINE, r"= failed \| wrong;", "= failed;", "engine/failed"),
+    "row offered after CLEAR": (
+        ENGINE,
+        r"(= failed \| wrong;\n  assign \w+ = \w+) \| clear;",
+        r"\1;",
+        "engine/failed",
+    ),
+    "offered row that changes": (
+        ENGINE,
+        r"assign d__ready = \w+ \| m_axis_d_tready;",
+        "assign d__ready = 1'h1;",
+        "engine/offered",
+    ),
+    "packet that ends with the wrong row": (
+        ENGINE,
+        r"d__payload\[99\]",
+        "d__payload[98]",
+        "engine/rows",
+    ),
+    "late end not noticed": (
+        ENGINE,
+        "s_axis_a_tlast != a_last",
+        "s_axis_a_tlast & ~ a_last",
+        "engine/packets",
+    ),
+    "lane that lacks not noticed": (
+        ENGINE,
+        r"s_axis_b_tkeep\[2\] \| \w+",
+        "1'h1",
+        "engine/packets",
+    ),
+    "STOP without effect": (ENGINE, "stop_stop & busy", "1'h0", "engine/packets"),
+    "sender that hangs after a failure": (
+        ENGINE,
+        r"s_axis_c_tready = failed \| c__ready",
+        "s_axis_c_tready = c__ready",
+        "engine/failed",
+    ),
+    "array that goes on after a failure": (
+        ENGINE,
+        r"reset_array = failed \| clear",
+        "reset_array = clear",
+        "engine/wiring",
+    ),
+    "settings that change while busy": (
+        ENGINE,
+        r"lock = busy \| failed",
+        "lock = failed",
+        "engine/settings",
+    ),
+    "end of a call before its last tile": (
+        ENGINE,
+        "tiles_inside == 3'h1",
+        "tiles_inside <= 3'h2",
+        "engine/ends",
+    ),
+    "tile that is not counted": (
+        ENGINE,
+        r"tiles_inside \+ \{ 2'h0, tile_starts \}",
+        "tiles_inside",
+        "engine/ends",
+    ),
+    "size of zero": (ENGINE, "size_k_size == 32'd0", "1'h0", "engine/starts"),
+    "cause that is not enabled": (
+        ENGINE,
+        "status_done & interrupts_done",
+        "status_done",
+        "engine/interrupt",
+    ),
+    "clocks counted while idle": (
+        ENGINE,
+        "busy & m_axis_d_tvalid",
+        "m_axis_d_tvalid",
+        "engine/counters",
+    ),
+    "lane loaded in place of another": (
+        ENGINE,
+        r"lfsr_load = lane_high_state_write & \w+",
+        "lfsr_load = lane_high_state_write",
+        "engine/lanes",
     ),
 }
 
