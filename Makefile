@@ -22,6 +22,9 @@ test-long: $(VENV)/installed
 	$(BIN)/fp8cosim compare --engine rtl --latency 4 --against golden --count 2000
 	$(BIN)/fp8cosim compare --engine fast --against golden --count 10000
 	$(BIN)/fp8cosim exhaust
+	for latency in 1 2 3 5 6; do \
+		$(BIN)/fp8cosim exhaust --latency $$latency adder mac element || exit 1; done
+	$(BIN)/fp8cosim exhaust --latency 4
 	$(BIN)/fp8cosim prove
 	$(BIN)/fp8cosim generate --rows 4 --cols 4 --latency 4 -o $(OUT)/engine
 	FP8COSIM_ENGINE_GEMMS=1000 $(BIN)/fp8cosim regress --rtl $(OUT)/engine --simulator both \

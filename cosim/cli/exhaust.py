@@ -9,7 +9,7 @@ import typer
 import rtl_gen
 from cosim.calls import Call, Mismatch
 from cosim.cli.app import Json, app, console, finish
-from cosim.cli.options import Cols, ConfigFile, Rows, Verilog, design_of
+from cosim.cli.options import ARRAY, ENGINE, Cols, ConfigFile, Latency, Rows, Verilog, design_of
 from cosim.cli.progress import parts_bar
 from cosim.errors import CheckFailedError
 from pysim import GoldenEngine
@@ -23,6 +23,7 @@ def exhaust(
     rtl: Verilog = None,
     rows: Rows = None,
     cols: Cols = None,
+    latency: Latency = None,
     config: ConfigFile = None,
     short: Annotated[bool, typer.Option("--short", help="A sample, in seconds.")] = False,
     output: Annotated[
@@ -35,8 +36,8 @@ def exhaust(
     from cosim.units.campaign import select
     from cosim.units.plots import PLOTS
 
-    chosen = select(checks or [])
-    design = design_of(rtl, config, rows, cols)
+    design = design_of(rtl, config, rows, cols, latency, tops=(ARRAY, ENGINE))
+    chosen = select(checks or [], design)
     make_folder(output)
     rows_of_table, lines, faults = [], [], []
     with parts_bar() as bar:

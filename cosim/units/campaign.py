@@ -18,6 +18,9 @@ from cosim.units.lengths import check_lengths
 from cosim.units.lfsr import check_lane, check_periods
 from cosim.units.probability import check_probability
 from cosim.units.randomness import check_randomness
+from cosim.units.ring import check_ring_element
+from cosim.units.sequencer import check_sequencer
+from cosim.units.tiles import check_schedule
 from pysim import InputError
 from rtl_gen import Design
 
@@ -33,15 +36,24 @@ class Check:
         What is tried, in a few words.
     full, short : callable
         Take the design and a progress callback.
-    unit : str
-        How the name of the module begins that it tries by itself; empty if it is no single one.
+    units : tuple of str
+        How the names of the modules begin that it tries by themselves: none of them if it tries
+        several together. It is a check of the designs that have one of them.
     """
 
     name: str
     about: str
     full: Callable[[Design, Progress], Result]
     short: Callable[[Design, Progress], Result]
-    unit: str = ""
+    units: tuple[str, ...] = ()
+
+    def tries(self, module: str) -> bool:
+        """Whether the check tries a module by itself."""
+        return module.startswith(self.units)
+
+    def fits(self, design: Design) -> bool:
+        """Whether a design has what is tried."""
+        return not self.units or any(map(self.tries, design.modules))
 
     def run(self, design: Design, progress: Progress, *, short: bool) -> Result:
         """Run it; a unit whose ports were changed fails."""
@@ -52,15 +64,29 @@ class Check:
 
 
 def _check(
-    name: str, unit: str, about: str, function: Callable[..., Result], **short: object
+    name: str,
+    units: str | tuple[str, ...],
+    about: str,
+    function: Callable[..., Result],
+    **short: object,
 ) -> Check:
     return Check(
         name,
         about,
         lambda design, progress: function(design, progress=progress),
         lambda design, progress: function(design, progress=progress, **short),
-        unit,
+        (units,) if isinstance(units, str) else units,
     )
+
+
+def _check_element(design: Design, progress: Progress) -> Result:
+    check = check_ring_element if design.config.latency else check_element
+    return check(design, progress=progress)
+
+
+def _check_control(design: Design, progress: Progress) -> Result:
+    check = check_schedule if design.config.latency else check_control
+    return check(design, progress=progress)
 
 
 CHECKS = {
@@ -75,19 +101,24 @@ CHECKS = {
         ),
         _check(
             "adder",
-            "fp8_accumulator_adder",
+            ("fp8_accumulator_adder", "fp8_step"),
             "every product, accumulators around it",
             check_adder,
             accumulators=32,
         ),
         _check(
             "mac",
-            "",
+            (),
             "every pair of codes of each pair of formats, accumulators around the product",
             check_steps,
             accumulators=16,
         ),
-        _check("element", "fp8_pe", "random steps, and operands passing on", check_element),
+        _check(
+            "element",
+            ("fp8_pe", "fp8_ring_element"),
+            "random steps, and operands passing on",
+            _check_element,
+        ),
         _check(
             "converter",
             "fp8_converter",
@@ -106,11 +137,22 @@ CHECKS = {
         _check(
             "column", "fp8_result_column", "random clocks of the foot of a column", check_column
         ),
-        _check("control", "fp8_tile_control", "random clocks of the tile control", check_control),
+        _check(
+            "control",
+            ("fp8_tile_control", "fp8_overlapped_schedule"),
+            "random clocks of what steps through tiles",
+            _check_control,
+        ),
+        _check(
+            "sequencer",
+            "fp8_tile_sequencer",
+            "random calls, cut into tiles",
+            check_sequencer,
+        ),
         _check(
             "lengths",
-            "fp8_tile_control",
-            "commands of every number of bits of their length",
+            ("fp8_tile_control", "fp8_overlapped_schedule", "fp8_tile_sequencer"),
+            "tiles and calls of every number of bits of their length",
             check_lengths,
             bits=16,
         ),
@@ -139,32 +181,40 @@ CHECKS = {
 """Every check, in the order in which data flow."""
 
 _SUSPECTS = ("decoder", "multiplier", "adder", "element", "converter", "lane", "column", "control")
+_SUSPECTS += ("sequencer",)
 """The checks that tell which module is at fault, quick ones all."""
 
 
-def select(names: Iterable[str]) -> list[Check]:
-    """Return the checks named; all if none is.
+def select(names: Iterable[str], design: Design) -> list[Check]:
+    """Return the checks named that a design has the units for; all of them if none is named.
 
     Raises
     ------
     InputError
-        If there is no check of a name.
+        If there is no check of a name, or the design has not what it tries.
     """
     chosen = list(names)
     for name in chosen:
         if name not in CHECKS:
             raise InputError(f"unknown check {name!r}: allowed are {', '.join(CHECKS)}")
-    return [check for check in CHECKS.values() if not chosen or check.name in chosen]
+        if not CHECKS[name].fits(design):
+            units = " or ".join(CHECKS[name].units)
+            raise InputError(f"no check {name!r} here: {design.manifest['top']} has no {units}")
+    fitting = [check for check in CHECKS.values() if check.fits(design)]
+    return [check for check in fitting if not chosen or check.name in chosen]
 
 
 def checks_of(module: str) -> list[Check]:
     """Return the checks that try a module by itself."""
-    return [check for check in CHECKS.values() if check.unit and module.startswith(check.unit)]
+    return [check for check in CHECKS.values() if check.tries(module)]
 
 
 def suspects(design: Design) -> Iterator[Wrong]:
     """Try the units of a design quickly; yield those that are wrong by themselves."""
     for name in _SUSPECTS:
-        result = CHECKS[name].run(design, lambda done, total: None, short=True)
+        check = CHECKS[name]
+        if not check.fits(design):
+            continue
+        result = check.run(design, lambda done, total: None, short=True)
         if result.wrong is not None:
             yield result.wrong

@@ -1,6 +1,11 @@
-"""Decoder, multiplier, adder, the chain of the three, and the processing element."""
+"""Decoder, multiplier, adder, the chain of the three, and the processing element.
+
+The adder is `fp8_accumulator_adder` in the bare array, and `fp8_step_L` in an engine: a pipeline
+that takes a case in each clock.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -11,11 +16,12 @@ from cosim.calls import Call
 from cosim.units import specification
 from cosim.units.boundaries import accumulators_near
 from cosim.units.check import Part, Progress, Result, Wrong, first, run_chunks
-from cosim.units.harness import Unit
+from cosim.units.harness import Unit, declared_ports
 from hw.accumulator import Accumulator, AccumulatorAdder
 from hw.multiplier import Multiplier, Product
 from hw.operand import Operand, OperandDecoder
 from hw.pe import OperandLane, ProcessingElement
+from hw.step import PipelinedStep
 from pysim import ArrayConfig
 from pysim.lfsr import Lfsr
 from rtl_gen import Design
@@ -92,7 +98,7 @@ def check_adder(
         starts = accumulators_near(exact, accumulators)
         repeated = np.repeat(chosen, starts.shape[1])
         flat = starts.reshape(-1)
-        got = unit.run(accumulator=flat.view(np.uint32), product=products[repeated])
+        got = _add(unit, design.config.latency, flat.view(np.uint32), products[repeated])
         a, b = (side[repeated].astype(np.float32) for side in (x, y))
         total, invalid, inexact = specification.step(flat, a, b)
         flags = invalid.astype(np.uint64) | inexact.astype(np.uint64) << np.uint64(1)
@@ -104,10 +110,50 @@ def check_adder(
             unit.name, sentence, _step_call(design.config, *source(repeated[i]), flat[i])
         )
 
-    cases, wrong = run_chunks(
-        lambda: Unit.of_block(design, AccumulatorAdder()), chunks, check, progress
-    )
+    latency = design.config.latency
+    block = PipelinedStep(latency) if latency else AccumulatorAdder()
+    cases, wrong = run_chunks(lambda: Unit.of_block(design, block), chunks, check, progress)
+    if latency and wrong is None:
+        wrong = _wrong_hold(design)
     return Result("adder", cases, wrong)
+
+
+def _add(unit: Unit, latency: int, accumulators: np.ndarray, products: np.ndarray) -> Fields:
+    """Return the sum of each accumulator and product, and the flags that it raises."""
+    if not latency:
+        return unit.run(accumulator=accumulators, product=products)
+    before, product = (np.pad(side, (0, latency)) for side in (accumulators, products))
+    after = unit.run(before=before, product=product, valid=1)["after"][latency:]
+    return {"total": after & np.uint64(0xFFFFFFFF), "flags": after >> np.uint64(32)}
+
+
+def _wrong_hold(design: Design, count: int = 1 << 16) -> Wrong | None:
+    """Look whether accumulators and flags come through where no step is valid, bit by bit."""
+    latency = design.config.latency
+    rng = np.random.default_rng(4)
+    before = rng.integers(1 << Shape.cast(Accumulator).width, size=count, dtype=np.uint64)
+    # Both ends of the exponents and of the fractions, too: zeros, infinities, and NaNs.
+    for low, width in ((23, 8), (0, 23)):
+        mask = np.uint64((1 << width) - 1 << low)
+        ends = rng.choice(np.array([0, mask], dtype=np.uint64), size=count)
+        before = np.where(rng.random(count) < 0.4, before & ~mask | ends, before)
+    products = rng.integers(1 << Shape.cast(Product).width, size=count, dtype=np.uint64)
+    # A valid step before and behind each one that is none.
+    valid = np.arange(count + latency) % 2
+    with Unit.of_block(design, PipelinedStep(latency)) as unit:
+        inputs = {
+            name: np.pad(side, (0, latency))
+            for name, side in (("before", before), ("product", products))
+        }
+        after = unit.run(**inputs, valid=valid)["after"][latency:]
+    i = first((after != before) & (valid[:count] == 0))
+    if i is None:
+        return None
+    return Wrong(
+        unit.name,
+        f"without a valid step accumulator and flags {before[i]:#011x} become {after[i]:#011x} "
+        f"instead of {before[i]:#011x}",
+    )
 
 
 def check_steps(
@@ -118,6 +164,7 @@ def check_steps(
     The module under test is two decoders, a multiplier, and an adder, connected as in an element.
     """
     chunks = [(a_format, b_format, code) for a_format, b_format in PAIRS for code in range(256)]
+    latency = design.config.latency
 
     def check(unit: Unit, chunk: tuple[int, int, int]) -> Part:
         a_format, b_format, code = chunk
@@ -128,8 +175,13 @@ def check_steps(
         codes = np.repeat(CODES, starts.shape[1])
         flat = starts.reshape(-1)
         got = unit.run(
-            accumulator=flat.view(np.uint32), a=code, b=codes, a_format=a_format, b_format=b_format
+            accumulator=np.pad(flat.view(np.uint32), (0, latency)),
+            a=code,
+            b=np.pad(codes, (0, latency)),
+            a_format=a_format,
+            b_format=b_format,
         )
+        got = {name: values[latency:] for name, values in got.items()}
         y = b[codes]
         total, invalid, inexact = specification.step(flat, a, y)
         flags = invalid.astype(np.uint64) | inexact.astype(np.uint64) << np.uint64(1)
@@ -156,25 +208,10 @@ def check_element(
     Operands must pass on a clock later, and flags add up.
     """
     rng = np.random.default_rng(0)
-    formats, codes = rng.integers(2, size=(2, count)), rng.integers(256, size=(2, count))
-    valid = rng.random((2, count)) < 0.7
-    numbers = [
-        np.where(
-            fmt == 0, specification.values("e5m2")[code], specification.values("e4m3")[code]
-        ).astype(np.float32)
-        for fmt, code in zip(formats, codes, strict=True)
-    ]
-    with np.errstate(invalid="ignore"):
-        near = accumulators_near(numbers[0] * numbers[1], 256)
-    starts = near[np.arange(count), rng.integers(near.shape[1], size=count)]
+    lanes = random_lanes(rng, count)
+    numbers, both = lanes.numbers, lanes.valid[0] & lanes.valid[1]
+    starts = random_starts(rng, *numbers)
     carried = rng.integers(4, size=count, dtype=np.uint64)
-    lanes = []
-    for side in range(2):
-        operand = np.empty(count, dtype=np.uint64)
-        for position, fmt in enumerate(FORMATS):
-            members = formats[side] == position
-            operand[members] = pack(Operand, _operands(fmt, codes[side][members])[0])
-        lanes.append(pack(OperandLane, {"operand": operand, "valid": valid[side]}))
     below = pack(Accumulator, {"value": starts.view(np.uint32), "flags": carried})
     # Three clocks a case: load, step, look. What is not used is noise.
     width = Shape.cast(OperandLane).width
@@ -182,7 +219,10 @@ def check_element(
     noise = rng.integers(1 << width, size=(2, 3, count), dtype=np.uint64)
     noise &= ~(np.uint64(1) << np.uint64(valid_bit))
     west, north = noise
-    west[1], north[1] = lanes
+    west[1], north[1] = (
+        pack(OperandLane, {"operand": operand, "valid": valid})
+        for operand, valid in zip(lanes.operands, lanes.valid, strict=True)
+    )
     inputs = {
         "west": west.T.reshape(-1),
         "north": north.T.reshape(-1),
@@ -192,16 +232,7 @@ def check_element(
     }
     with Unit.of_block(design, ProcessingElement()) as unit:
         got = unit.run(**inputs)
-        total, invalid, inexact = specification.step(starts, *numbers)
-        raised = invalid.astype(np.uint64) | inexact.astype(np.uint64) << np.uint64(1)
-        both = valid[0] & valid[1]
-        expected = pack(
-            Accumulator,
-            {
-                "value": np.where(both, total, starts.view(np.uint32)),
-                "flags": np.where(both, carried | raised, carried),
-            },
-        )
+        expected = pack(Accumulator, add_steps(starts, carried, numbers, both))
         above = got["above"].reshape(count, 3)
         progress(1, 1)
         if (i := first(above[:, 1] != below)) is not None:
@@ -214,11 +245,75 @@ def check_element(
                 f"flags instead of {expected[i]:#011x}"
             )
             return Result("element", count, Wrong(unit.name, sentence))
-        for side, passed in (("west", "east"), ("north", "south")):
-            if (i := first(got[passed][1:] != inputs[side][:-1])) is not None:
-                sentence = f"{side} {inputs[side][i]:#x} passes on as {got[passed][i + 1]:#x}"
-                return Result("element", count, Wrong(unit.name, sentence))
+        if wrong := wrong_passing(unit, inputs, got):
+            return Result("element", count, wrong)
     return Result("element", count, None)
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Random operands for both sides of an element.
+
+    Attributes
+    ----------
+    numbers : list of float32 arrays, [A, B]
+    operands : list of uint64 arrays
+        The same, decoded and packed.
+    valid : array of bool, shape [2, ...]
+    """
+
+    numbers: list[np.ndarray]
+    operands: list[np.ndarray]
+    valid: np.ndarray
+
+
+def random_starts(rng: np.random.Generator, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return an accumulator around the product of each pair of numbers."""
+    with np.errstate(invalid="ignore"):
+        near = accumulators_near((a * b).reshape(-1), 256)
+    return near[np.arange(len(near)), rng.integers(near.shape[1], size=len(near))].reshape(a.shape)
+
+
+def random_lanes(rng: np.random.Generator, count: int) -> Lanes:
+    """Return random operands of both formats, valid for the most part."""
+    formats, codes = rng.integers(2, size=(2, count)), rng.integers(256, size=(2, count))
+    valid = rng.random((2, count)) < 0.7
+    numbers = [
+        np.where(
+            fmt == 0, specification.values("e5m2")[code], specification.values("e4m3")[code]
+        ).astype(np.float32)
+        for fmt, code in zip(formats, codes, strict=True)
+    ]
+    operands = []
+    for side in range(2):
+        operand = np.empty(count, dtype=np.uint64)
+        for position, fmt in enumerate(FORMATS):
+            members = formats[side] == position
+            operand[members] = pack(Operand, _operands(fmt, codes[side][members])[0])
+        operands.append(operand)
+    return Lanes(numbers, operands, valid)
+
+
+def add_steps(
+    starts: np.ndarray, carried: np.ndarray, numbers: list[np.ndarray], both: np.ndarray
+) -> Fields:
+    """Return value and flags of accumulators after a step, which is one only where both count."""
+    total, invalid, inexact = specification.step(starts, *numbers)
+    raised = invalid.astype(np.uint64) | inexact.astype(np.uint64) << np.uint64(1)
+    return {
+        "value": np.where(both, total, starts.view(np.uint32)),
+        "flags": np.where(both, carried | raised, carried),
+    }
+
+
+def wrong_passing(unit: Unit, inputs: Mapping[str, np.ndarray | int], got: Fields) -> Wrong | None:
+    """Look whether what enters an element in the west and north leaves it a clock later."""
+    for side, passed in (("west", "east"), ("north", "south")):
+        entered = np.asarray(inputs[side])
+        if (i := first(got[passed][1:] != entered[:-1])) is not None:
+            sentence = f"{side} {entered[i]:#x} passes on as {got[passed][i + 1]:#x}"
+            return Wrong(unit.name, sentence)
+    return None
 
 
 def pack(struct: type[data.Struct], fields: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -356,17 +451,33 @@ def _step_call(
 def _step_unit(design: Design) -> Unit:
     """Two decoders, a multiplier, and an adder as one module."""
     operand, product_width = (Shape.cast(struct).width for struct in (Operand, Product))
-    text = f"""module {_STEP}(input [31:0] accumulator, input [7:0] a, input [7:0] b,
-    input a_format, input b_format, output [31:0] total, output [1:0] flags);
+    latency = design.config.latency
+    if latency:
+        name = f"fp8_step_{latency}"
+        declared = declared_ports(design.modules[name])
+        clocks = "".join(f".{port}({port}), " for port in ("clk", "rst") if port in declared)
+        adder = (
+            f"{name} step({clocks}.\\before ({{2'b00, accumulator}}), .product(product), "
+            ".valid(1'b1), .after({flags, total}));"
+        )
+    else:
+        adder = (
+            f"{AccumulatorAdder.module_name} adder(.accumulator(accumulator), .product(product), "
+            ".total(total), .flags(flags));"
+        )
+    text = f"""module {_STEP}({"input clk, input rst, " * bool(latency)}input [31:0] accumulator,
+    input [7:0] a, input [7:0] b, input a_format, input b_format,
+    output [31:0] total, output [1:0] flags);
   wire [{operand - 1}:0] left, right;
   wire [{product_width - 1}:0] product;
   {OperandDecoder.module_name} a_decoder(.code(a), .format(a_format), .operand(left));
   {OperandDecoder.module_name} b_decoder(.code(b), .format(b_format), .operand(right));
   {Multiplier.module_name} multiplier(.a(left), .b(right), .product(product));
-  {AccumulatorAdder.module_name} adder(.accumulator(accumulator), .product(product),
-    .total(total), .flags(flags));
+  {adder}
 endmodule
 """
     inputs = {"accumulator": 32, "a": 8, "b": 8, "a_format": 1, "b_format": 1}
+    if latency:
+        inputs["rst"] = 1
     outputs = {"total": 32, "flags": 2}
-    return Unit({**design.modules, _STEP: text}, _STEP, inputs, outputs, clocked=False)
+    return Unit({**design.modules, _STEP: text}, _STEP, inputs, outputs, clocked=latency > 0)

@@ -22,7 +22,12 @@ WORD = 64
 _HOST = Path(__file__).with_name("vectors.cpp")
 
 
-_PORT = re.compile(r"\b(?:input|output)\s+(?:(?:wire|reg|logic)\s+)?(?:\[[^\]]*\]\s*)?(\w+)")
+_PORT = re.compile(r"\b(?:input|output)\s+(?:(?:wire|reg|logic)\s+)?(?:\[[^\]]*\]\s*)?\\?(\w+)")
+
+
+def declared_ports(text: str) -> set[str]:
+    """Return the names of the ports that the Verilog of a module declares."""
+    return set(_PORT.findall(text))
 
 
 class ChangedPortsError(CheckFailedError):
@@ -102,7 +107,7 @@ class Unit:
             side: {name: len(value) for name, flow, value in ports if flow is side}
             for side in (wiring.In, wiring.Out)
         }
-        declared = set(_PORT.findall(design.modules[block.module_name]))
+        declared = declared_ports(design.modules[block.module_name])
         clocked = "clk" in declared
         known = {name for name, _, _ in ports}
         if changed := declared - {"clk", "rst"} ^ known:
@@ -156,7 +161,8 @@ class Unit:
 
     def _wrapper(self, clocked: bool) -> str:
         connections = [
-            f".{name}({port}[{WORD * place.word + place.shift} +: {place.width}])"
+            # Escaped, since a port may be called as a keyword is.
+            f".\\{name} ({port}[{WORD * place.word + place.shift} +: {place.width}])"
             for port, places in (("x", self._inputs), ("y", self._outputs))
             for name, place in places.items()
         ]

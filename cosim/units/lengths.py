@@ -1,10 +1,12 @@
-"""Long commands: the tile control counts as far as a length goes."""
+"""Long commands: what counts the steps of tiles counts as far as a length goes."""
 
 import numpy as np
 
 from cosim.units.check import Part, Progress, Result, Wrong, run_chunks
 from cosim.units.datapath import pack
 from cosim.units.harness import Unit
+from cosim.units.sequencer import check_sizes
+from cosim.units.tiles import check_long_tiles
 from hw.control import LENGTH_BITS, Command, Operation, TileControl
 from rtl_gen import Design
 
@@ -25,7 +27,8 @@ def check_lengths(
 ) -> Result:
     """Clock the control through commands whose lengths need each number of bits, without stalls.
 
-    Of each number of bits there is a random length for each kind of command. What counts is how
+    In an engine, these are the schedule of tiles and the sequencer of calls. In the bare array, of
+    each number of bits there is a random length for each kind of command. What counts is how
     often each thing happens: C enters, operands enter, rows leave, and clocks go by.
 
     Parameters
@@ -35,6 +38,14 @@ def check_lengths(
         Of the longest length.
     progress : callable
     """
+    if design.config.latency:
+        tried = 0
+        for check_part in (check_long_tiles, check_sizes):
+            cases, wrong = check_part(design, bits, progress)
+            tried += cases
+            if wrong is not None:
+                return Result("lengths", tried, wrong)
+        return Result("lengths", tried, None)
     rng = np.random.default_rng(0)
     chunks = [
         (kind, int(rng.integers(1 << width - 1, 1 << width)))

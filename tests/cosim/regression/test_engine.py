@@ -126,7 +126,7 @@ def test_replay(design, tmp_path, monkeypatch, fp8cosim):
 
 @needs_icarus
 def test_command(fp8cosim, tmp_path):
-    """The command takes an engine; others say what they want instead."""
+    """The command takes an engine; one that does not says what it wants instead."""
     arguments = ("--rows", 1, "--cols", 2, "--latency", 2, "-o", "engine")
     assert fp8cosim("generate", *arguments).returncode == 0
     arguments = ("--rtl", "engine", "-k", "interrupts|lanes_of")
@@ -135,7 +135,6 @@ def test_command(fp8cosim, tmp_path):
     result = json.loads(done.stdout)
     assert result["tests"] == {"lanes_of_random_bits": True, "interrupts": True}
     assert not (tmp_path / "out/regress/coverage.html").exists()
-    for command in ("exhaust", "mutate"):
-        done = fp8cosim(command, "--rtl", "engine")
-        assert done.returncode == 2
-        assert "'engine' holds fp8_gemm_engine: this command takes fp8_mac_array" in done.stderr
+    done = fp8cosim("mutate", "--rtl", "engine")
+    assert done.returncode == 2
+    assert "'engine' holds fp8_gemm_engine: this command takes fp8_mac_array" in done.stderr

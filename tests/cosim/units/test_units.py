@@ -212,4 +212,4 @@ def test_docs_list_every_check():
 
 def test_unknown_check():
     with pytest.raises(InputError, match="unknown check 'mul': allowed are decoder, multiplier"):
-        select(["mul"])
+        select(["mul"], rtl_gen.design(ArrayConfig(1, 1)))

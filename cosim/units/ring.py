@@ -1,0 +1,78 @@
+"""The element of an engine: accumulators that take turns, and what waits beside them."""
+
+import numpy as np
+from amaranth.hdl import Shape
+
+from cosim.units.check import Progress, Result, Wrong, first
+from cosim.units.datapath import add_steps, pack, random_lanes, random_starts, wrong_passing
+from cosim.units.harness import Unit
+from hw.accumulator import Accumulator
+from hw.pe import OperandLane
+from hw.ring_element import SLOT_BITS, RingElement, StartLane
+from rtl_gen import Design
+
+PASSES = 4
+"""Steps of each accumulator in a tile."""
+
+
+def check_ring_element(
+    design: Design, rounds: int = 1 << 9, progress: Progress = lambda done, total: None
+) -> Result:
+    """Let an element compute tile after tile, each with a random start and steps in every slot.
+
+    In each round, what waits in a slot is shifted out, and the start of a sum in; then `PASSES`
+    times come operands for each slot in turn, the first of them with the mark that lets the start
+    change places with the sum of the round before. So a sum is shifted out two rounds later.
+    Operands must pass on a clock later, and flags add up.
+    """
+    latency = design.config.latency
+    rng = np.random.default_rng(0)
+    # By round, pass, and slot; the first pass of a round is that of the shifts.
+    shape = (rounds, 1 + PASSES, latency)
+    count = rounds * (1 + PASSES) * latency
+    lanes = random_lanes(rng, count)
+    numbers = [side.reshape(shape) for side in lanes.numbers]
+    valid = lanes.valid.reshape(2, *shape) & (np.arange(1 + PASSES) > 0)[:, None]
+    starts = random_starts(rng, *(side[:, 1] for side in numbers))
+    carried = rng.integers(4, size=starts.shape, dtype=np.uint64)
+
+    slots = np.broadcast_to(np.arange(latency), shape)
+    shift = np.broadcast_to((np.arange(1 + PASSES) == 0)[:, None], shape)
+    begins = np.broadcast_to((np.arange(1 + PASSES) == 1)[:, None], shape)
+    below = rng.integers(1 << Shape.cast(Accumulator).width, size=shape, dtype=np.uint64)
+    below[:, 0] = pack(Accumulator, {"value": starts.view(np.uint32), "flags": carried})
+    noise = rng.integers(1 << SLOT_BITS, size=shape) % latency
+    west = {
+        "operand": lanes.operands[0].reshape(shape),
+        "valid": valid[0],
+        "first": begins,
+        "slot": np.where(begins, slots, noise),
+    }
+    north = {"operand": lanes.operands[1].reshape(shape), "valid": valid[1]}
+    inputs = {
+        "west": pack(StartLane, west).reshape(-1),
+        "north": pack(OperandLane, north).reshape(-1),
+        "shift": shift.reshape(-1),
+        "slot": np.where(shift, slots, noise).reshape(-1),
+        "below": below.reshape(-1),
+    }
+    with Unit.of_block(design, RingElement(latency)) as unit:
+        got = unit.run(**inputs)
+        progress(1, 1)
+        sums = {"value": starts.view(np.uint32), "flags": carried}
+        for i in range(1, 1 + PASSES):
+            value = np.asarray(sums["value"]).astype(np.uint32).view(np.float32)
+            step = [side[:, i] for side in numbers]
+            sums = add_steps(value, sums["flags"], step, valid[0, :, i] & valid[1, :, i])
+        expected = pack(Accumulator, sums)
+        above = got["above"].reshape(shape)[:, 0]
+        wrong = first((above[2:] != expected[:-2]).reshape(-1))
+        if wrong is not None:
+            i, slot = divmod(wrong, latency)
+            sentence = (
+                f"of {latency} accumulators, number {slot} starts from {starts[i, slot]:g}, and "
+                f"after {PASSES} steps is shifted out as {above[i + 2, slot]:#011x} with its flags "
+                f"instead of {expected[i, slot]:#011x}"
+            )
+            return Result("element", count, Wrong(unit.name, sentence))
+        return Result("element", count, wrong_passing(unit, inputs, got))
