@@ -25,8 +25,25 @@ class Product(data.Struct):
     invalid: 1
 
 
+class RawProduct(data.Struct):
+    """A product before it is normalised: the exponent is the sum of those of the operands."""
+
+    sign: 1
+    exponent: 6
+    significand: 8
+    zero: 1
+    infinite: 1
+    nan: 1
+    invalid: 1
+
+
 class Multiplier(Block):
-    """Multiplies two operands exactly; combinational.
+    """Multiplies two operands exactly.
+
+    Parameters
+    ----------
+    latency : int
+        Clocks, 0 or 1: with 1, there is a register before the product is normalised.
 
     Members
     -------
@@ -35,32 +52,43 @@ class Multiplier(Block):
         `nan` includes infinity times zero, for which alone `invalid` is set too.
     """
 
-    a: In(Operand)
-    b: In(Operand)
-    product: Out(Product)
+    def __init__(self, latency: int = 0):
+        self.latency = latency
+        super().__init__({"a": In(Operand), "b": In(Operand), "product": Out(Product)})
 
-    module_name = "fp8_multiplier"
+    @property
+    def module_name(self):
+        return "fp8_pipelined_multiplier" if self.latency else "fp8_multiplier"
 
     def elaborate(self, platform):
         m = Module()
         a, b, product = self.a, self.b, self.product
 
-        raw = Signal(8)
-        m.d.comb += raw.eq(a.significand * b.significand)
-        significand, leading_zeros = normalise(m, raw, "normal")
-
-        # A set top bit of the raw product of two 1.3 significands stands for 2.
-        top_exponent = FP32.bias - 2 * E5M2.bias + 1
+        raw = Signal(RawProduct, reset_less=True)
         any_nan = a.nan | b.nan
         any_infinite = a.infinite | b.infinite
         any_zero = ~a.significand.any() | ~b.significand.any()
+        no_meaning = any_infinite & any_zero & ~any_nan
+        m.d["sync" if self.latency else "comb"] += [
+            raw.sign.eq(a.sign ^ b.sign),
+            raw.exponent.eq(a.exponent + b.exponent),
+            raw.significand.eq(a.significand * b.significand),
+            raw.zero.eq(any_zero),
+            raw.invalid.eq(no_meaning),
+            raw.nan.eq(any_nan | no_meaning),
+            raw.infinite.eq(any_infinite & ~any_nan & ~any_zero),
+        ]
+
+        # A set top bit of the raw product of two 1.3 significands stands for 2.
+        significand, leading_zeros = normalise(m, raw.significand, "normal")
+        top_exponent = FP32.bias - 2 * E5M2.bias + 1
         m.d.comb += [
-            product.sign.eq(a.sign ^ b.sign),
-            product.exponent.eq(a.exponent + b.exponent + top_exponent - leading_zeros),
+            product.sign.eq(raw.sign),
+            product.exponent.eq(raw.exponent + top_exponent - leading_zeros),
             product.significand.eq(significand),
-            product.zero.eq(any_zero),
-            product.invalid.eq(any_infinite & any_zero & ~any_nan),
-            product.nan.eq(any_nan | product.invalid),
-            product.infinite.eq(any_infinite & ~product.nan),
+            product.zero.eq(raw.zero),
+            product.invalid.eq(raw.invalid),
+            product.nan.eq(raw.nan),
+            product.infinite.eq(raw.infinite),
         ]
         return m

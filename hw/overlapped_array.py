@@ -157,7 +157,12 @@ class OverlappedArray(Block):
                     valid.eq(schedule.operands & used[i]),
                 ]
         first = Signal()
+        fresh = Signal()
         slot = Signal(SLOT_BITS)
-        m.d.sync += [first.eq(schedule.step & schedule.first), slot.eq(schedule.step_slot)]
+        m.d.sync += [
+            first.eq(schedule.step & schedule.first),
+            fresh.eq(schedule.fresh),
+            slot.eq(schedule.step_slot),
+        ]
         for i in range(self.config.rows):
-            m.d.comb += [west[i].first.eq(first), west[i].slot.eq(slot)]
+            m.d.comb += [west[i].first.eq(first), west[i].fresh.eq(fresh), west[i].slot.eq(slot)]

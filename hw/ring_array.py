@@ -75,8 +75,8 @@ class RingRow(Block):
 class RingArray(Block):
     """`rows` x `cols` ring elements, with operands skewed at the edges.
 
-    What enters in a clock reaches element (i, j) i + j clocks later, and takes a clock more to be
-    multiplied, before its step begins.
+    What enters in a clock reaches element (i, j) i + j clocks later, and takes two clocks more to
+    be multiplied, before its step begins.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
 """The processing element with a pipeline: a ring of accumulators, and results that wait."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.accumulator import Accumulator
@@ -18,21 +19,25 @@ SLOT_BITS = (MAX_LATENCY - 1).bit_length()
 class StartLane(data.Struct):
     """An operand of A on its way through the array, and what its clock means.
 
-    With `first`, the accumulator of slot `slot` changes places with what waits in that slot.
+    With `first`, the accumulator of slot `slot` changes places with what waits in that slot. With
+    `fresh`, too, what waited does not matter: the sum starts from +0, without flags.
     """
 
     operand: Operand
     valid: 1
     first: 1
+    fresh: 1
     slot: SLOT_BITS
 
 
 class RingElement(Block):
     """Adds a product a clock to one of `latency` accumulators, which take turns.
 
-    The accumulators go round in the pipeline of the step. For each of them, a number waits
-    beside the ring: what the next sum starts from, and after `first` the sum that was finished,
-    until it is shifted out.
+    The accumulators go round in the pipeline of the step. For each of them, a number waits in a
+    memory beside the ring: what the next sum starts from, and after `first` the sum that was
+    finished, until it is shifted out. A step begins two clocks after its operands came.
+
+    No accumulator is reset: what it holds does not matter before `fresh` or C has entered.
 
     Parameters
     ----------
@@ -46,11 +51,12 @@ class RingElement(Block):
     north, south : In(OperandLane), Out(OperandLane)
         Operands of B, passing from north to south.
     shift : In(1)
-        Replace what waits in slot `slot` by what waits there in the southern neighbour. Not while
-        `first` passes.
+        Replace what waits in slot `slot` by what waits there in the southern neighbour. Not in
+        the two clocks after `first` entered, whatever its slot.
     slot : In(3)
     below, above : In(Accumulator), Out(Accumulator)
-        What waits in slot `slot`; `above` is this element's own.
+        What waits in slot `slot`; `above` is this element's own. It means nothing in the clock
+        after `first` entered.
     """
 
     def __init__(self, latency: int):
@@ -74,36 +80,43 @@ class RingElement(Block):
 
     def elaborate(self, platform):
         m = Module()
-        multiplier = Multiplier()
+        multiplier = Multiplier(latency=1)
         step = PipelinedStep(self.latency)
         m.submodules.multiplier = place(multiplier, platform)
         m.submodules.step = place(step, platform)
+        m.submodules.waiting = waiting = Memory(shape=Accumulator, depth=self.latency, init=[])
+        read, write = waiting.read_port(domain="comb"), waiting.write_port()
 
-        product = Signal(Product)
-        valid = Signal()
+        # While the product is normalised, the number that its sum may start from is read.
+        product = Signal(Product, reset_less=True)
+        start = Signal(Accumulator, reset_less=True)
+        both = Signal(reset_less=True)
+        valid = Signal(reset_less=True)
         first = Signal()
-        slot = Signal(SLOT_BITS)
-        m.d.comb += [multiplier.a.eq(self.west.operand), multiplier.b.eq(self.north.operand)]
+        slot = Signal(SLOT_BITS, reset_less=True)
+        m.d.comb += [
+            multiplier.a.eq(self.west.operand),
+            multiplier.b.eq(self.north.operand),
+            read.addr.eq(Mux(self.east.first, self.east.slot, self.slot)),
+            self.above.eq(read.data),
+        ]
         m.d.sync += [
             self.east.eq(self.west),
             self.south.eq(self.north),
+            both.eq(self.west.valid & self.north.valid),
             product.eq(multiplier.product),
-            valid.eq(self.west.valid & self.north.valid),
-            first.eq(self.west.first),
-            slot.eq(self.west.slot),
+            valid.eq(both),
+            start.eq(Mux(self.east.fresh, 0, read.data.as_value())),
+            first.eq(self.east.first),
+            slot.eq(self.east.slot),
         ]
 
-        waiting = [Signal(Accumulator, name=f"waiting_{i}") for i in range(self.latency)]
-        words = Array(entry.as_value() for entry in waiting)
         m.d.comb += [
-            step.before.eq(Mux(first, words[slot], step.after.as_value())),
+            step.before.eq(Mux(first, start.as_value(), step.after.as_value())),
             step.product.eq(product),
             step.valid.eq(valid),
-            self.above.eq(words[self.slot]),
+            write.en.eq(self.shift | first),
+            write.addr.eq(Mux(self.shift, self.slot, slot)),
+            write.data.eq(Mux(self.shift, self.below.as_value(), step.after.as_value())),
         ]
-        for i, entry in enumerate(waiting):
-            with m.If(self.shift & (self.slot == i)):
-                m.d.sync += entry.eq(self.below)
-            with m.Elif(first & (slot == i)):
-                m.d.sync += entry.eq(step.after)
         return m

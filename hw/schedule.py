@@ -62,6 +62,8 @@ class OverlappedSchedule(Block):
         Operands enter in this clock.
     first : Out(1)
         The step is one of the first of a tile.
+    fresh : Out(1)
+        The tile has no C: its sums start from +0.
     step_slot : Out(3)
     step_cols : Out(7)
         Columns that the step uses.
@@ -103,6 +105,7 @@ class OverlappedSchedule(Block):
                 "step": Out(1),
                 "operands": Out(1),
                 "first": Out(1),
+                "fresh": Out(1),
                 "step_slot": Out(SLOT_BITS),
                 "step_cols": Out(SIDE_BITS),
                 "shift": Out(1),
@@ -184,6 +187,7 @@ class OverlappedSchedule(Block):
             m.d.sync += [
                 active.eq(1),
                 self.first.eq(1),
+                self.fresh.eq(upcoming_empty | ~upcoming.load_c),
                 job.eq(upcoming),
                 empty.eq(no_products),
                 left.eq(Mux(no_products, 0, upcoming.length - 1)),
@@ -216,9 +220,9 @@ class OverlappedSchedule(Block):
         def go(phase):
             m.next = phase
 
-        # A register at the edge, and one behind the multiplier; then slot 0, which came first, can
-        # be shifted, and the others in turn.
-        crossing = Const(max(1, self.rows + self.cols - self.latency + 1))
+        # The last mark of a tile's beginning has a register at the edge before it, and two in the
+        # farthest element. Until it is there nothing may be shifted, in whichever slot.
+        crossing = Const(self.rows + self.cols + 1)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.commands.ready.eq(~converts | ~(active | has_tile))

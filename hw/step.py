@@ -66,7 +66,7 @@ class PipelinedStep(Block):
                 return values.values()
             delayed = []
             for name, value in values.items():
-                register = Signal(len(value), name=f"{part}_{name}")
+                register = Signal(len(value), name=f"{part}_{name}", reset_less=True)
                 m.d.sync += register.eq(value)
                 delayed.append(register)
             return delayed

@@ -70,7 +70,7 @@ def tile_clocks(
     drains the tile before. After the last tile an empty one begins.
     """
     rows, cols, latency = config.rows, config.cols, config.latency
-    crossing = max(1, rows + cols - latency + 1)
+    crossing = rows + cols + 1
     # When the preparing machine is free, the last clock of computing, and the results that wait.
     idle, computed, waiting = 0, -1, 0
     load = compute = range(0)

@@ -59,7 +59,7 @@ def datasheet(config: ArrayConfig, ports: list[dict], registers: RegisterMap) ->
         "",
         f"A tile computes for {latency} K clocks. Meanwhile C is loaded for the next one, and the "
         "results of the one before leave. Without stalls, and with K long enough to hide that "
-        f"(K of {2 * rows + cols // latency + 3} always is), a GEMM takes",
+        f"(K of {2 * rows + (rows + cols) // latency + 4} always is), a GEMM takes",
         "",
         f"    {latency} K * ceil(M / {rows}) * ceil(N / {latency * cols}) + s",
         "",

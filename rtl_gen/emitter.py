@@ -77,6 +77,8 @@ class Emitter:
         sources = [_read_rtlil(text) for text in self._rtlil.values()]
         netlist = _yosys(
             *sources,
+            # Memories are not reset, and start from anything.
+            "delete t:$meminit_v2",
             "proc",
             "opt_expr",
             "opt_merge",

@@ -21,8 +21,16 @@ DECODER, MULTIPLIER, ADDER, ELEMENT = (
 )
 
 
-def operands() -> list[Statement]:
-    """Return the statements about the units that make a product."""
+def operands(multiplier: str = MULTIPLIER, clocks: int = 0) -> list[Statement]:
+    """Return the statements about the units that make a product.
+
+    Parameters
+    ----------
+    multiplier : str
+        The multiplier's module.
+    clocks : int
+        Clock edges from its operands to their product.
+    """
     decoders = [
         Statement(
             f"decoder/{fmt.name}",
@@ -36,10 +44,10 @@ def operands() -> list[Statement]:
     products = [
         Statement(
             f"multiplier/{a}-{b}",
-            MULTIPLIER,
+            multiplier,
             f"the product of every {a} number with every {b} number is exact",
-            (View(MULTIPLIER),),
-            lambda unit, a=a, b=b: _multiplier(unit, a, b),
+            (View(multiplier),),
+            lambda unit, a=a, b=b: _multiplier(unit, clocks, a, b),
         )
         for a, b in pairs(OPERANDS, repeat=2)
     ]
@@ -105,9 +113,11 @@ def _decoder(netlist: Netlist, fmt: Format) -> dict[str, Problem]:
     )
 
 
-def _multiplier(netlist: Netlist, a_format: Format, b_format: Format) -> dict[str, Problem]:
-    unit = Trace(netlist)
-    got = Product(unit.wire("product"))
+def _multiplier(
+    netlist: Netlist, clocks: int, a_format: Format, b_format: Format
+) -> dict[str, Problem]:
+    unit = Trace(netlist, "unit", clocks)
+    got = Product(unit.wire("product", clocks))
     a, b = Operand(unit.wire("a")), Operand(unit.wire("b"))
     text = [
         netlist.text,

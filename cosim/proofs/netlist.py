@@ -140,6 +140,8 @@ class Reader:
                 *(f"read_verilog {name}.v" for name in sorted(needed)),
                 f"hierarchy -check -top {module}",
                 "proc",
+                # A memory becomes registers, a word each: memory[0], memory[1], ...
+                "memory_map",
                 "write_json hierarchy.json",
                 *(f"cutpoint {name}" for name in open_modules),
                 "flatten",

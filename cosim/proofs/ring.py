@@ -8,7 +8,7 @@ from itertools import product as pairs
 
 from cosim.proofs import smt
 from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS, Product
-from cosim.proofs.mac import DECODER, MULTIPLIER, format_is, inexact
+from cosim.proofs.mac import DECODER, format_is, inexact
 from cosim.proofs.netlist import Netlist, Trace
 from cosim.proofs.numbers import FP32_SORT, OPERANDS, Format, fp32, operand, same_fp32
 from cosim.proofs.problem import Problem, Shown
@@ -16,10 +16,15 @@ from cosim.proofs.statement import Statement, View
 from cosim.proofs.wires import delays, same_wires
 from pysim import ArrayConfig
 
-FIRST, SLOT, SLOT_BITS = LANE_BITS, LANE_BITS + 1, 3
+MULTIPLIER = "fp8_pipelined_multiplier"
+
+FIRST, FRESH, SLOT, SLOT_BITS = LANE_BITS, LANE_BITS + 1, LANE_BITS + 2, 3
 """Where a lane of A says what its clock means, above operand and valid bit."""
 
 START_BITS = SLOT + SLOT_BITS
+
+MULTIPLIED = 2
+"""Clock edges from operands to the product that enters a step."""
 
 
 def step_module(config: ArrayConfig) -> str:
@@ -67,15 +72,15 @@ def statements(config: ArrayConfig) -> list[Statement]:
             "ring/turns",
             element,
             "a sum goes on from what comes out of the pipeline, or, if it is the first step of a "
-            "tile, from what waits in its slot",
+            "tile, from what waits in its slot, or from +0 if the tile has no C",
             (shell,),
             lambda unit: {"": _turns(unit, latency)},
         ),
         Statement(
             "ring/waits",
             element,
-            "what waits is replaced by a finished sum of its slot, or by the southern neighbour's, "
-            "and by nothing else",
+            "what waits is replaced by a finished sum of its slot, or by the southern neighbour's "
+            "while no sum begins, and by nothing else",
             (shell,),
             lambda unit: {"": _waits(unit, latency)},
         ),
@@ -196,44 +201,55 @@ def _holds(netlist: Netlist, latency: int) -> Problem:
     )
 
 
-def _mark(unit: Trace, clock: int) -> tuple[str, str]:
-    """Whether the lane of A marks a first step, and the slot it names."""
-    west = unit.wire("west", clock)
-    return smt.bit(west, FIRST), smt.bits(west, SLOT, SLOT_BITS)
+def _mark(unit: Trace) -> tuple[str, str, str]:
+    """Whether the lane of A marks a first step, whether from zero, and the slot it names."""
+    west = unit.wire("west")
+    return smt.bit(west, FIRST), smt.bit(west, FRESH), smt.bits(west, SLOT, SLOT_BITS)
 
 
 def _turns(netlist: Netlist, latency: int) -> Problem:
-    unit = Trace(netlist, "unit", 1)
-    first, slot = _mark(unit, 0)
-    before, after = unit.wire("step.before", 1), unit.wire("step.after", 1)
-    goals = {"a sum goes on": smt.implies(smt.negation(first), smt.equal(before, after))}
+    unit = Trace(netlist, "unit", MULTIPLIED)
+    first, fresh, slot = _mark(unit)
+    before, after = (unit.wire(f"step.{name}", MULTIPLIED) for name in ("before", "after"))
+    zero = smt.const(0, ACCUMULATOR_BITS)
+    goals = {
+        "a sum goes on": smt.implies(smt.negation(first), smt.equal(before, after)),
+        "from zero": smt.implies(smt.conjunction([first, fresh]), smt.equal(before, zero)),
+    }
     for i in range(latency):
-        starts = smt.conjunction([first, smt.equal(slot, smt.const(i, SLOT_BITS))])
-        waiting = unit.wire(f"waiting_{i}", 1)
-        goals[f"slot {i} starts"] = smt.implies(starts, smt.equal(before, waiting))
+        starts = [first, smt.negation(fresh), smt.equal(slot, smt.const(i, SLOT_BITS))]
+        held = unit.wire(f"waiting[{i}]", 1)
+        goals[f"slot {i} starts"] = smt.implies(smt.conjunction(starts), smt.equal(before, held))
     text = [netlist.text, unit.text, *_no_reset(unit)]
     return Problem("\n".join(text), goals, {"west": Shown(unit.wire("west")), "got": Shown(before)})
 
 
 def _waits(netlist: Netlist, latency: int) -> Problem:
-    unit = Trace(netlist, "unit", 2)
-    first, finished = _mark(unit, 0)
-    shifted = unit.wire("slot", 1)
+    unit = Trace(netlist, "unit", MULTIPLIED + 1)
+    first, _, finished = _mark(unit)
+    between = smt.bit(unit.wire("west", 1), FIRST)
+    shift, shifted = unit.wire("shift", MULTIPLIED), unit.wire("slot", MULTIPLIED)
+    # A shift has the array for itself: no mark is on its way to the memory. Slots are those there.
+    quiet = smt.implies(shift, smt.negation(smt.disjunction([first, between])))
+    last = smt.const(latency - 1, SLOT_BITS)
+    there = [smt.assume(f"(bvule {named} {last})") for named in (finished, shifted)]
     goals = {}
     for i in range(latency):
         here = smt.const(i, SLOT_BITS)
-        shift = smt.conjunction([unit.wire("shift", 1), smt.equal(shifted, here)])
         gives = smt.conjunction([first, smt.equal(finished, here)])
-        waiting = unit.wire(f"waiting_{i}", 1)
+        held = unit.wire(f"waiting[{i}]", MULTIPLIED)
         expected = smt.choose(
-            shift, unit.wire("below", 1), smt.choose(gives, unit.wire("step.after", 1), waiting)
+            smt.conjunction([shift, smt.equal(shifted, here)]),
+            unit.wire("below", MULTIPLIED),
+            smt.choose(gives, unit.wire("step.after", MULTIPLIED), held),
         )
-        goals[f"slot {i}"] = smt.equal(unit.wire(f"waiting_{i}", 2), expected)
-        seen = smt.equal(unit.wire("above", 1), waiting)
-        goals[f"slot {i} as others see it"] = smt.implies(smt.equal(shifted, here), seen)
-    shown = {"west": Shown(unit.wire("west")), "shift": Shown(unit.wire("shift", 1))}
-    text = [netlist.text, unit.text, *_no_reset(unit)]
-    return Problem("\n".join(text), goals, {**shown, "slot": Shown(shifted)})
+        goals[f"slot {i}"] = smt.equal(unit.wire(f"waiting[{i}]", MULTIPLIED + 1), expected)
+        seen = smt.conjunction([smt.equal(shifted, here), smt.negation(between)])
+        above = smt.equal(unit.wire("above", MULTIPLIED), held)
+        goals[f"slot {i} as others see it"] = smt.implies(seen, above)
+    shown = {"west": Shown(unit.wire("west")), "shift": Shown(shift), "slot": Shown(shifted)}
+    text = [netlist.text, unit.text, *_no_reset(unit), smt.assume(quiet), *there]
+    return Problem("\n".join(text), goals, shown)
 
 
 def _passes(netlist: Netlist) -> Problem:
@@ -250,8 +266,9 @@ def _mac(
     element: Netlist, decoder: Netlist, latency: int, a_format: Format, b_format: Format
 ) -> Problem:
     a, b = Trace(decoder, "a"), Trace(decoder, "b")
-    unit = Trace(element, "unit", latency + 1)
-    before, after = unit.wire("step.before", 1), unit.wire("step.after", latency + 1)
+    unit = Trace(element, "unit", MULTIPLIED + latency)
+    before = unit.wire("step.before", MULTIPLIED)
+    after = unit.wire("step.after", MULTIPLIED + latency)
     west, north = unit.wire("west"), unit.wire("north")
     text = [
         decoder.text,

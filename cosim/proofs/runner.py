@@ -81,7 +81,7 @@ def statements(design: Design) -> list[Statement]:
     if config.latency:
         return [
             *clock.statements(design),
-            *mac.operands(),
+            *mac.operands(ring.MULTIPLIER, clocks=1),
             *ring.statements(config),
             *converter.statements(config),
             *lfsr.statements(config),

@@ -14,6 +14,9 @@ from pysim.native import cached
 LUTS_OF_CARRY = 2
 """A carry cell of an ECP5 takes the place of two LUTs."""
 
+LUTS_OF_RAM = 6
+"""A memory of 16 words of 4 bits takes four LUTs of an ECP5, and the two beside its write port."""
+
 NAND2 = {
     "$_NOT_": 2 / 3,
     "$_NAND_": 1.0,
@@ -41,6 +44,7 @@ _ECP5 = {
     "TRELLIS_FF": "flip_flops",
     "MULT18X18D": "dsps",
     "DP16KD": "block_rams",
+    "TRELLIS_DPR16X4": "lut_rams",
 }
 _FREE = {"PFUMX", "L6MUX21"}
 """Multiplexers that every slice has beside its LUTs."""
@@ -69,7 +73,7 @@ class Area:
 
     Attributes
     ----------
-    lut4, carries, flip_flops, dsps, block_rams : int
+    lut4, carries, flip_flops, dsps, block_rams, lut_rams : int
         Cells of an ECP5.
     gates : int
         Cells after the generic mapping, flip-flops included.
@@ -82,13 +86,14 @@ class Area:
     flip_flops: int = 0
     dsps: int = 0
     block_rams: int = 0
+    lut_rams: int = 0
     gates: int = 0
     nand2: float = 0.0
 
     @property
     def luts(self) -> int:
-        """LUTs taken, those under carry cells included."""
-        return self.lut4 + LUTS_OF_CARRY * self.carries
+        """LUTs taken, those under carry cells and in memories included."""
+        return self.lut4 + LUTS_OF_CARRY * self.carries + LUTS_OF_RAM * self.lut_rams
 
     def __add__(self, other: "Area") -> "Area":
         return Area(**{name: value + vars(other)[name] for name, value in vars(self).items()})

@@ -95,7 +95,7 @@ CHECKS = {
         _check("decoder", "fp8_operand_decoder", "every code of both formats", check_decoder),
         _check(
             "multiplier",
-            "fp8_multiplier",
+            ("fp8_multiplier", "fp8_pipelined_multiplier"),
             "every pair of codes of each pair of formats",
             check_multiplier,
         ),

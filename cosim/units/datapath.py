@@ -59,14 +59,16 @@ def check_decoder(design: Design, progress: Progress = lambda done, total: None)
 
 def check_multiplier(design: Design, progress: Progress = lambda done, total: None) -> Result:
     """Multiply every operand by every operand, for each pair of formats."""
-    with Unit.of_block(design, Multiplier()) as unit:
+    latency = _multiplying(design)
+    with Unit.of_block(design, Multiplier(latency)) as unit:
         for done, (a_format, b_format) in enumerate(PAIRS):
             a, b = (codes.reshape(-1) for codes in np.meshgrid(CODES, CODES, indexing="ij"))
             left, right = (
                 pack(Operand, _operands(FORMATS[fmt], codes)[0])
                 for fmt, codes in ((a_format, a), (b_format, b))
             )
-            got = unpack(Product, unit.run(a=left, b=right)["product"])
+            left, right = (np.pad(side, (0, latency)) for side in (left, right))
+            got = unpack(Product, unit.run(a=left, b=right)["product"][latency:])
             x, y = (
                 specification.values(FORMATS[a_format])[a],
                 specification.values(FORMATS[b_format])[b],
@@ -82,6 +84,11 @@ def check_multiplier(design: Design, progress: Progress = lambda done, total: No
                 return Result("multiplier", (done + 1) * a.size, Wrong(unit.name, sentence, call))
             progress(done + 1, len(PAIRS))
     return Result("multiplier", len(PAIRS) * 256 * 256, None)
+
+
+def _multiplying(design: Design) -> int:
+    """Return the clocks of the multiplier of an element: that of an engine takes one."""
+    return int(design.config.latency > 0)
 
 
 def check_adder(
@@ -164,7 +171,9 @@ def check_steps(
     The module under test is two decoders, a multiplier, and an adder, connected as in an element.
     """
     chunks = [(a_format, b_format, code) for a_format, b_format in PAIRS for code in range(256)]
-    latency = design.config.latency
+    # In an engine, an accumulator meets the product a clock after its operands.
+    multiplying = _multiplying(design)
+    latency = multiplying + design.config.latency
 
     def check(unit: Unit, chunk: tuple[int, int, int]) -> Part:
         a_format, b_format, code = chunk
@@ -175,7 +184,7 @@ def check_steps(
         codes = np.repeat(CODES, starts.shape[1])
         flat = starts.reshape(-1)
         got = unit.run(
-            accumulator=np.pad(flat.view(np.uint32), (0, latency)),
+            accumulator=np.pad(flat.view(np.uint32), (multiplying, design.config.latency)),
             a=code,
             b=np.pad(codes, (0, latency)),
             a_format=a_format,
@@ -450,14 +459,18 @@ def _step_call(
 
 def _step_unit(design: Design) -> Unit:
     """Two decoders, a multiplier, and an adder as one module."""
+    multiplier = "fp8_pipelined_multiplier" if _multiplying(design) else "fp8_multiplier"
     operand, product_width = (Shape.cast(struct).width for struct in (Operand, Product))
     latency = design.config.latency
+
+    def clocks(name: str) -> str:
+        declared = declared_ports(design.modules[name])
+        return "".join(f".{port}({port}), " for port in ("clk", "rst") if port in declared)
+
     if latency:
         name = f"fp8_step_{latency}"
-        declared = declared_ports(design.modules[name])
-        clocks = "".join(f".{port}({port}), " for port in ("clk", "rst") if port in declared)
         adder = (
-            f"{name} step({clocks}.\\before ({{2'b00, accumulator}}), .product(product), "
+            f"{name} step({clocks(name)}.\\before ({{2'b00, accumulator}}), .product(product), "
             ".valid(1'b1), .after({flags, total}));"
         )
     else:
@@ -472,7 +485,7 @@ def _step_unit(design: Design) -> Unit:
   wire [{product_width - 1}:0] product;
   {OperandDecoder.module_name} a_decoder(.code(a), .format(a_format), .operand(left));
   {OperandDecoder.module_name} b_decoder(.code(b), .format(b_format), .operand(right));
-  {Multiplier.module_name} multiplier(.a(left), .b(right), .product(product));
+  {multiplier} multiplier({clocks(multiplier)}.a(left), .b(right), .product(product));
   {adder}
 endmodule
 """

@@ -22,7 +22,8 @@ def check_ring_element(
 
     In each round, what waits in a slot is shifted out, and the start of a sum in; then `PASSES`
     times come operands for each slot in turn, the first of them with the mark that lets the start
-    change places with the sum of the round before. So a sum is shifted out two rounds later.
+    change places with the sum of the round before. So a sum is shifted out two rounds later. Half
+    of the sums start from zero instead of from what waits.
     Operands must pass on a clock later, and flags add up.
     """
     latency = design.config.latency
@@ -35,6 +36,7 @@ def check_ring_element(
     valid = lanes.valid.reshape(2, *shape) & (np.arange(1 + PASSES) > 0)[:, None]
     starts = random_starts(rng, *(side[:, 1] for side in numbers))
     carried = rng.integers(4, size=starts.shape, dtype=np.uint64)
+    fresh = rng.integers(2, size=starts.shape)
 
     slots = np.broadcast_to(np.arange(latency), shape)
     shift = np.broadcast_to((np.arange(1 + PASSES) == 0)[:, None], shape)
@@ -46,6 +48,7 @@ def check_ring_element(
         "operand": lanes.operands[0].reshape(shape),
         "valid": valid[0],
         "first": begins,
+        "fresh": np.where(begins, fresh[:, None], noise % 2),
         "slot": np.where(begins, slots, noise),
     }
     north = {"operand": lanes.operands[1].reshape(shape), "valid": valid[1]}
@@ -59,7 +62,8 @@ def check_ring_element(
     with Unit.of_block(design, RingElement(latency)) as unit:
         got = unit.run(**inputs)
         progress(1, 1)
-        sums = {"value": starts.view(np.uint32), "flags": carried}
+        starts = np.where(fresh == 1, np.float32(0), starts)
+        sums = {"value": starts.view(np.uint32), "flags": np.where(fresh == 1, 0, carried)}
         for i in range(1, 1 + PASSES):
             value = np.asarray(sums["value"]).astype(np.uint32).view(np.float32)
             step = [side[:, i] for side in numbers]

@@ -15,9 +15,9 @@ from cosim.units.harness import Unit
 from hw.schedule import Job, OverlappedSchedule
 from rtl_gen import Design
 
-ENTERS = 2
+ENTERS = 3
 """Clocks from a step's entering until an accumulator begins it in element (0, 0): a register at the
-edge, and one behind the multiplier."""
+edge, and two of the multiplier. What waits is read a clock before."""
 
 ZERO = -1
 """Start of a sum that is no row of C."""
@@ -68,6 +68,7 @@ class _Step:
     tile: int = NONE
     slot: int = 0
     first: bool = False
+    fresh: bool = False
     rows: int = 0
     cols: int = 0
 
@@ -81,7 +82,7 @@ class _Array:
         self.waiting = _Tags.after_reset(latency, rows, cols)
         self.elements = np.indices((rows, cols))
         # Of the steps that are on their way, the latest first.
-        self.entered = np.zeros((rows + cols + ENTERS, 5), dtype=np.int64)
+        self.entered = np.zeros((rows + cols + ENTERS, 6), dtype=np.int64)
         self.clocks = 0
 
     def clock(self, step: _Step, shift: int | None, start: int) -> None:
@@ -90,12 +91,13 @@ class _Array:
         self.entered[0] = astuple(step)
         i, j = self.elements
         delay = ENTERS + i + j
-        tile, slot, first, rows, cols = self.entered[delay].transpose(2, 0, 1)
+        tile, slot, first, fresh, rows, cols = self.entered[delay].transpose(2, 0, 1)
+        reads = self.entered[delay - 1][:, :, 2]
         turn = (self.clocks - delay) % self.latency
         at = first == 1
         if shift is not None:
             _check(
-                not (at & (slot == shift)).any(),
+                not (at | (reads == 1)).any(),
                 "what waits shifts while the beginning of a tile passes",
             )
             for tags, below in zip(self.waiting.fields(), (NONE, start, 0), strict=True):
@@ -105,6 +107,9 @@ class _Array:
         for mine, theirs in zip(self.ring.fields(), self.waiting.fields(), strict=True):
             mine[place], theirs[there] = theirs[there], mine[place]
         self.ring.tile[place] = tile[at]
+        from_zero = at & (fresh == 1)
+        place = (turn[from_zero], i[from_zero], j[from_zero])
+        self.ring.start[place], self.ring.steps[place] = ZERO, 0
         counts = (i < rows) & (j < cols)
         place = (turn[counts], i[counts], j[counts])
         # A sum that meets an operand of another tile is no sum any more.
@@ -191,7 +196,7 @@ class _Order:
             _check(got["first"] == 1, "steps behind the last tile do not end it")
             _check(not got["operands"], "operands enter behind the last tile")
             self.ending -= 1
-            return _Step(NONE, slot, first=True)
+            return _Step(NONE, slot, first=True, fresh=bool(got["fresh"]))
         assert current is not None
         expected = current.stepped % self.latency
         _check(slot == expected, f"slot {slot} steps instead of slot {expected}")
@@ -204,7 +209,7 @@ class _Order:
         formats = pack(Job, {name: np.array(value) for name, value in current.command.items()})
         _check(got["formats"] == int(formats), "the formats are not those of the tile")
         current.stepped += 1
-        return _Step(self.began - 1, slot, first, current.rows, width)
+        return _Step(self.began - 1, slot, first, bool(got["fresh"]), current.rows, width)
 
     def _load(self, got: Signals) -> int:
         """Check that a row of C may enter; return which it is."""

@@ -31,11 +31,11 @@ FAULTS = {
         r"= valid ? \1 : 32'h0;",
         "step/holds",
     ),
-    "flags of a step forgotten": ("fp8_step_3", r": aligned_flags;", ": 2'h0;", "step/flags"),
+    "flags of a step forgotten": ("fp8_step_3", r"= aligned_flags;", "= 2'h0;", "step/flags"),
     "sum not given back": (
         "fp8_ring_element_3",
-        r"\? after : waiting_1;",
-        "? waiting_1 : waiting_1;",
+        r"= shift \| first;",
+        "= shift;",
         "ring/waits",
     ),
 }

@@ -94,7 +94,7 @@ def test_lost_clock_on_axi_is_noticed(tmp_path):
     design = rtl_gen.design(config)
     name = "fp8_overlapped_schedule_2x3_2"
     slower, count = re.subn(
-        r"pass_ends \? 24'h000003", "pass_ends ? 24'h000004", design.modules[name]
+        r"pass_ends \? 24'h000005", "pass_ends ? 24'h000006", design.modules[name]
     )
     assert count == 1
     design = replace(design, modules={**design.modules, name: slower})

@@ -43,6 +43,10 @@ MEMORY = """module memory(input clk, input [3:0] address, input write, input d, 
   assign q = words[address];
 endmodule
 """
+TRISTATE = """module tristate(input enable, input d, output q);
+  assign q = enable ? d : 1'bz;
+endmodule
+"""
 MULTIPLIER = """module multiplier(input [8:0] a, input [8:0] b, output [17:0] y);
   assign y = a * b;
 endmodule
@@ -91,9 +95,16 @@ def test_a_wide_multiplier_is_a_dsp():
     assert without["multiplier"].own.luts > own.luts + 40
 
 
+def test_a_small_memory_is_made_of_luts():
+    own = areas(Source.of({"memory": MEMORY}, "memory"))["memory"].own
+    assert (own.lut_rams, own.lut4, own.luts, own.flip_flops) == (1, 0, 6, 0)
+    # Gates have no memories: a flip-flop for each word.
+    assert own.nand2 > 16 * 17 / 3
+
+
 def test_what_has_no_weight_is_named():
-    with pytest.raises(CheckFailedError, match="module memory becomes a cell TRELLIS_DPR16X4"):
-        areas(Source.of({"memory": MEMORY}, "memory"))
+    with pytest.raises(CheckFailedError, match=r"module tristate becomes a cell \$_TBUF_"):
+        areas(Source.of({"tristate": TRISTATE}, "tristate"))
     with pytest.raises(CheckFailedError, match="async set or reset are not supported"):
         areas(Source.of({"asynchronous": ASYNCHRONOUS}, "asynchronous"))
 
