@@ -37,12 +37,17 @@ def element_module(config: ArrayConfig) -> str:
     return f"fp8_ring_element_{config.latency}"
 
 
+def array_module(config: ArrayConfig) -> str:
+    """Name of the module of the elements and their skews."""
+    return f"fp8_ring_array_{config.rows}x{config.cols}_{config.latency}"
+
+
 def statements(config: ArrayConfig) -> list[Statement]:
     """Return the statements about elements and the wires between them, but for `steps`."""
     latency = config.latency
     step, element = step_module(config), element_module(config)
     row = f"fp8_ring_row_{config.cols}_{latency}"
-    array = f"fp8_ring_array_{config.rows}x{config.cols}_{latency}"
+    array = array_module(config)
     a_skew, b_skew = f"fp8_skew_{config.rows}_of_{START_BITS}", f"fp8_skew_{config.cols}"
     shell = View(element, (MULTIPLIER, step))
     return [
@@ -88,9 +93,9 @@ def statements(config: ArrayConfig) -> list[Statement]:
             "ring/passes",
             element,
             "operands and marks pass to the eastern and southern neighbour, unchanged, a clock "
-            "later",
+            "later; no mark does after reset",
             (shell,),
-            lambda unit: {"": _passes(unit)},
+            lambda unit: {"": _passes(unit), "after reset": _passes_no_mark(unit)},
         ),
         Statement(
             f"skew/{config.rows} of A",
@@ -259,6 +264,16 @@ def _passes(netlist: Netlist) -> Problem:
         "\n".join([netlist.text, unit.text, *_no_reset(unit)]),
         {out: smt.equal(unit.wire(out, 1), unit.wire(entering)) for entering, out in sides},
         {name: Shown(unit.wire(name)) for name in ("west", "north")},
+    )
+
+
+def _passes_no_mark(netlist: Netlist) -> Problem:
+    unit = Trace(netlist, "unit", 1)
+    east = unit.wire("east", 1)
+    return Problem(
+        "\n".join([netlist.text, unit.text, smt.assume(unit.wire("rst"))]),
+        {"the mark": smt.negation(smt.bit(east, FIRST))},
+        {"east": Shown(east)},
     )
 
 

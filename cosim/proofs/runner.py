@@ -20,8 +20,10 @@ from cosim.proofs import (
     flight,
     lfsr,
     mac,
+    overlap,
     registers,
     ring,
+    schedule,
     sequencer,
     wiring,
 )
@@ -88,6 +90,8 @@ def statements(design: Design) -> list[Statement]:
             *column.statements(config),
             *registers.statements(config),
             *sequencer.statements(design),
+            *schedule.statements(design),
+            *overlap.statements(design),
             *engine.statements(design),
             *ring.steps(config),
         ]

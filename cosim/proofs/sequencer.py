@@ -11,6 +11,7 @@ from cosim.proofs.induction import Clock, Count, Run
 from cosim.proofs.layout import Command
 from cosim.proofs.netlist import Netlist
 from cosim.proofs.problem import Shown
+from cosim.proofs.schedule import Schedule
 from cosim.proofs.statement import Statement, View
 from pysim import ArrayConfig
 from rtl_gen import Design
@@ -46,6 +47,7 @@ class _Sequencer:
     def __init__(self, config: ArrayConfig, fields: dict) -> None:
         self.rows, self.cols = config.rows, config.cols * config.latency
         self.fields = fields
+        self.schedule = Schedule(config, fields)
 
     def run(self, netlist: Netlist) -> Run:
         """Return what is stated."""
@@ -139,6 +141,9 @@ class _Sequencer:
         }
         return {
             "a tile is offered as long as one is left": smt.equal(offered, active),
+            "the schedule takes such a tile": smt.implies(
+                offered, self.schedule.allowed(clock.wire("commands_payload"))
+            ),
             "a tile is left from the start to the last one, or to a clear": smt.equal(
                 clock.later.wire("active"), smt.disjunction([begins, goes_on])
             ),

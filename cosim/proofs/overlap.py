@@ -1,0 +1,246 @@
+"""The array with overlap: what enters the ring and what leaves it, and that nothing gets lost."""
+
+from cosim.proofs import column, smt
+from cosim.proofs.counts import less, number
+from cosim.proofs.induction import Clock, Count, Run
+from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS, Command
+from cosim.proofs.mac import DECODER
+from cosim.proofs.netlist import Netlist, Trace
+from cosim.proofs.problem import Problem, Shown
+from cosim.proofs.ring import (
+    FIRST,
+    START_BITS,
+    array_module,
+    element_module,
+)
+from cosim.proofs.schedule import Schedule
+from cosim.proofs.schedule import module as schedule_module
+from cosim.proofs.statement import Statement, View
+from cosim.proofs.wires import same_wires
+from rtl_gen import Design
+
+MODULE = "fp8_overlapped_array"
+
+
+def statements(design: Design) -> list[Statement]:
+    """Return the statements about the array."""
+    config = design.config
+    spec = _Array(design)
+    parts = (schedule_module(config), array_module(config), DECODER, column.module(config))
+    alone = View(MODULE, parts)
+    moving = (schedule_module(config), element_module(config), DECODER)
+    ring = View(MODULE, (*moving, column.module(config)))
+    stated = (
+        (
+            "operands",
+            alone,
+            spec.operands,
+            "operands of used rows and columns enter decoded in their format, a clock later, all "
+            "others marked as not valid, with what their step means",
+        ),
+        (
+            "start",
+            alone,
+            spec.start,
+            "what waits shifts as the schedule says, and takes in C where a row of it is loaded, "
+            "and else +0, without flags",
+        ),
+        ("streams", alone, spec.streams, "the schedule sees the streams, and they see it"),
+        (
+            "marks",
+            ring,
+            lambda netlist: spec.marks(netlist).induction(),
+            "nothing that waits shifts in the two clocks after a mark of a first step enters an "
+            "element",
+        ),
+    )
+    return [
+        Statement(
+            f"array/{name}",
+            MODULE,
+            says,
+            (view,),
+            lambda netlist, make=make: {"": make(netlist)},
+        )
+        for name, view, make, says in stated
+    ]
+
+
+class _Array:
+    """What the ports of the array and of its parts do."""
+
+    def __init__(self, design: Design) -> None:
+        self.config = design.config
+        self.fields = design.manifest["command_fields"]
+        self.schedule = Schedule(self.config, self.fields, "schedule.")
+
+    def operands(self, netlist: Netlist) -> Problem:
+        """Return the problem of what enters the ring."""
+        unit = Trace(netlist, "unit", 1)
+        tile = Command(unit.wire("schedule.formats"), self.fields)
+        step_cols = unit.wire("schedule.step_cols")
+        marks = smt.concat(
+            unit.wire("schedule.step_slot"),
+            *(
+                smt.as_bit(term)
+                for term in (
+                    unit.wire("schedule.fresh"),
+                    smt.conjunction(unit.wire(f"schedule.{name}") for name in ("step", "first")),
+                )
+            ),
+        )
+        pairs = {}
+        for side, count, used, width in (
+            ("a", self.config.rows, tile.field("rows"), START_BITS),
+            ("b", self.config.cols, step_cols, LANE_BITS),
+        ):
+            entering = unit.wire(f"ring.{side}", 1)
+            for i in range(count):
+                decoder = f"{side}_decoder_{i}"
+                counts = f"(bvult {smt.const(i, netlist.widths['schedule.step_cols'])} {used})"
+                valid = smt.as_bit(smt.conjunction([unit.wire("schedule.operands"), counts]))
+                lane = smt.concat(valid, unit.wire(f"{decoder}.operand"))
+                pairs |= {
+                    f"code of {side}[{i}]": (
+                        unit.wire(f"{decoder}.code"),
+                        smt.bits(unit.wire(f"{side}_payload"), 8 * i, 8),
+                    ),
+                    f"format of {side}[{i}]": (
+                        unit.vector(f"{decoder}.format"),
+                        tile.field(f"{side}_format"),
+                    ),
+                    f"lane of {side}[{i}]": (
+                        smt.bits(entering, i * width, LANE_BITS),
+                        lane,
+                    ),
+                    f"whether {side}[{i}] counts": (
+                        smt.bit(unit.vector(f"{side}_used"), i),
+                        counts,
+                    ),
+                }
+                if side == "a":
+                    pairs[f"marks of {side}[{i}]"] = (
+                        smt.bits(entering, i * width + LANE_BITS, START_BITS - LANE_BITS),
+                        marks,
+                    )
+        return same_wires(unit, pairs, [smt.assume(smt.negation(unit.wire("rst")))])
+
+    def start(self, netlist: Netlist) -> Problem:
+        """Return the problem of what shifts into the ring."""
+        unit = Trace(netlist)
+        cols = unit.wire("schedule.load_cols")
+        pairs = {
+            "shift": (unit.wire("ring.shift"), unit.wire("schedule.shift")),
+            "slot": (unit.wire("ring.slot"), unit.wire("schedule.shift_slot")),
+        }
+        for j in range(self.config.cols):
+            used = f"(bvult {smt.const(j, netlist.widths['schedule.load_cols'])} {cols})"
+            loads = smt.conjunction([unit.wire("schedule.load"), used])
+            c = smt.bits(unit.wire("c_payload"), 32 * j, 32)
+            pairs |= {
+                f"column {j}": (
+                    smt.bits(unit.wire("ring.bottom"), ACCUMULATOR_BITS * j, ACCUMULATOR_BITS),
+                    smt.concat(smt.const(0, 2), smt.choose(loads, c, smt.const(0, 32))),
+                ),
+                f"whether column {j} counts": (smt.bit(unit.vector("c_used"), j), used),
+            }
+        return same_wires(unit, pairs)
+
+    def streams(self, netlist: Netlist) -> Problem:
+        """Return the problem of what is only passed on."""
+        unit = Trace(netlist)
+        tile = Command(unit.wire("schedule.formats"), self.fields)
+        names = [
+            *(f"commands_{wire}" for wire in ("payload", "valid", "ready")),
+            *(f"{stream}_{wire}" for stream in "abc" for wire in ("valid", "ready", "last")),
+            *("operands", "step_cols", "starved", "rst"),
+        ]
+        pairs = {name: (unit.wire(name), unit.wire(f"schedule.{name}")) for name in names}
+        pairs |= {
+            "rows of a step": (unit.wire("step_rows"), tile.field("rows")),
+            "reset of the elements": (unit.wire("ring.rst"), unit.wire("rst")),
+        }
+        return same_wires(unit, pairs)
+
+    def marks(self, netlist: Netlist) -> Run:
+        """Return what is stated of marks on their way to every element.
+
+        Elements and schedule are open, but ``ring/passes`` and ``schedule/shifts`` hold of them.
+        """
+        schedule = self.schedule
+        places = [(i, j) for i in range(self.config.rows) for j in range(self.config.cols)]
+
+        def mark(clock: Clock, side: str, place: tuple[int, int]) -> str:
+            return smt.bit(clock.wire(f"ring.{_element(place)}.{side}"), FIRST)
+
+        def shift(clock: Clock) -> str:
+            return clock.wire("ring.shift")
+
+        def passed(clock: Clock, place: tuple[int, int]) -> str:
+            """Whether a mark entered an element in the clock before."""
+            return smt.equal(clock.count(_element(place)), "#b1")
+
+        def entered(place: tuple[int, int]) -> Count:
+            return Count(1, lambda clock: smt.as_bit(mark(clock, "west", place)))
+
+        def assumptions(clock: Clock) -> dict[str, str]:
+            quiet = {
+                f"{says}, {when}": term
+                for when, at in (("now", clock), ("then", clock.later))
+                for says, term in schedule.quiet_shifts(at).items()
+            }
+            passes = {
+                f"{_element(place)} passes marks on": smt.equal(
+                    mark(clock, "east", place), passed(clock, place)
+                )
+                for place in places
+            }
+            return {**quiet, **passes}
+
+        def goals(clock: Clock) -> dict[str, str]:
+            shifts = smt.disjunction([shift(clock), shift(clock.later)])
+            marked = smt.disjunction(passed(clock, place) for place in places)
+            return {
+                "no shift in the two clocks after a mark entered an element": smt.negation(
+                    smt.conjunction([shifts, marked])
+                )
+            }
+
+        def at_age(clock: Clock, age: int) -> str:
+            """Whether a mark may be where it comes so many clocks after its step."""
+            return less(number(schedule.crossing - age), clock.count("passing"))
+
+        def invariant(clock: Clock) -> dict[str, str]:
+            terms = {"the edge": smt.implies(clock.wire("first"), at_age(clock, 1))}
+            for lane in range(1, self.config.rows):
+                packed = clock.wire(f"ring.a_skew.lane_{lane}")
+                for stage in range(lane):
+                    terms[f"lane {lane}, {stage + 1} clocks on"] = smt.implies(
+                        smt.bit(packed, stage * START_BITS + FIRST), at_age(clock, stage + 2)
+                    )
+            for i, j in places:
+                terms[_element((i, j))] = smt.implies(
+                    passed(clock, (i, j)), at_age(clock, i + j + 2)
+                )
+            return terms
+
+        def shown(clock: Clock) -> dict[str, Shown]:
+            names = ("step", "first", "shift")
+            return {name: Shown(smt.as_bit(schedule.wire(clock, name))) for name in names}
+
+        return Run(
+            netlist,
+            goals=goals,
+            invariant=invariant,
+            assumptions=assumptions,
+            counts={
+                "passing": schedule.counts()["passing"],
+                **{_element(place): entered(place) for place in places},
+            },
+            clocks=self.config.rows + self.config.cols + 6,
+            shown=shown,
+        )
+
+
+def _element(place: tuple[int, int]) -> str:
+    return f"row_{place[0]}.element_{place[1]}"
