@@ -17,8 +17,8 @@ from cosim.proofs.statement import Statement, View
 from pysim import ArrayConfig
 from rtl_gen import Design
 
-PHASES = {"IDLE": 0, "LOAD": 2, "LAUNCH": 3, "BEGIN": 4, "CROSS": 5, "DRAIN": 6}
-"""What the register `fsm_state` holds."""
+PHASES = ("IDLE", "LOAD", "LAUNCH", "BEGIN", "CROSS", "DRAIN")
+"""What the register `fsm_state` counts."""
 
 SLOT_BITS = 3
 
@@ -98,6 +98,8 @@ class Schedule:
         self.rows, self.cols, self.latency = config.rows, config.cols, config.latency
         self.fields = fields
         self.prefix = prefix
+        # Where a command may be a conversion, its phase is the second one.
+        self.converts = "operation" in fields
         self.command_bits = sum(field["width"] for field in fields.values())
         # A register at the edge of the array, and two in the farthest element.
         self.crossing = config.rows + config.cols + 1
@@ -168,13 +170,14 @@ class Schedule:
     def allowed(self, command: str) -> str:
         """Whether a command is one that the schedule takes."""
         rows, cols = (self.field(command, name) for name in ("rows", "cols"))
+        converts = smt.equal(self.field(command, "operation"), number(1)) if self.converts else ""
         return smt.conjunction(
             [
                 less(number(0), rows),
                 less(rows, number(self.rows + 1)),
                 less(number(0), cols),
                 less(cols, number(self.cols * self.latency + 1)),
-                smt.equal(self.field(command, "operation"), number(0)),
+                *([smt.negation(converts)] if converts else []),
             ]
         )
 
@@ -492,16 +495,17 @@ class Schedule:
                 smt.equal(clock.count("passing"), number(0)),
             ]
         )
-        mode = Command(command, self.fields).mode
         expected = {
             "the slot": smt.equal(self.wire(clock, "shift_slot"), slot),
             "columns": smt.equal(
                 _count(self.wire(clock, "accept_cols"), 7), self.cols_of(command, slot)
             ),
-            "the mode": smt.equal(self.wire(clock, "mode"), mode),
             "the last row": smt.equal(self.wire(clock, "last"), self._drain_is_last(clock)),
             "what waits shifts": self.wire(clock, "shift"),
         }
+        if self.converts:
+            mode = Command(command, self.fields).mode
+            expected["the mode"] = smt.equal(self.wire(clock, "mode"), mode)
         return {
             "a row leaves when it can, and there is room": smt.equal(
                 accept, smt.conjunction([due, self.wire(clock, "result_ready")])
@@ -542,8 +546,9 @@ class Schedule:
 
     def phase_is(self, clock: Wires, *names: str) -> str:
         """Whether the machine that loads and drains is in one of these phases."""
+        codes = [i + (self.converts and i > 0) for i in map(PHASES.index, names)]
         return smt.disjunction(
-            smt.equal(self.wire(clock, "fsm_state"), smt.const(PHASES[name], 3)) for name in names
+            smt.equal(self.wire(clock, "fsm_state"), smt.const(code, 3)) for code in codes
         )
 
     def invariant(self, clock: Clock) -> dict[str, str]:
