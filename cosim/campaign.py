@@ -14,7 +14,7 @@ import numpy as np
 from cosim.calls import Call, Mismatch
 from cosim.errors import CheckFailedError
 from pysim import ArrayConfig, Engine, FloatFormat, convert, decode
-from pysim.convert import ROUNDINGS, Rounding
+from pysim.convert import ROUNDINGS, SCALES, Rounding
 from pysim.engine import NARROW_FORMATS
 from pysim.formats import FP32, OUTPUT_FORMATS
 
@@ -195,10 +195,12 @@ def random_gemm(
         "out_format": out_format.name,
         "rounding": rounding.value,
         "saturate": saturate,
+        "scale": 0 if out_format is FP32 else _scale(rng),
     }
     kinds = {
         "operand formats": f"{a_format} x {b_format}",
         "conversion": _describe_conversion(out_format, rounding, saturate),
+        "scale": _describe_scale(arguments["scale"]),
         "shape": shape,
         "operands": data,
         "C": start,
@@ -215,13 +217,28 @@ def random_conversion(
     saturate = bool(rng.integers(2))
     size = int(rng.integers([1, 2, 4 * config.cols + 2, 1000])[rng.integers(4)])
     numbers = str(rng.choice(list(NUMBERS)))
-    x = NUMBERS[numbers](rng, size, fmt)
-    arguments = {"fmt": fmt.name, "rounding": rounding.value, "saturate": saturate}
+    x, scale = NUMBERS[numbers](rng, size, fmt), _scale(rng)
+    with np.errstate(all="ignore"):
+        x = np.ldexp(x, -scale)
+    arguments = {"fmt": fmt.name, "rounding": rounding.value, "saturate": saturate, "scale": scale}
     kinds = {
         "quantize": _describe_conversion(fmt, rounding, saturate),
+        "scale": _describe_scale(scale),
         "numbers": numbers,
     }
     return Call(config, "quantize", {"x": x}, arguments, state), kinds
+
+
+def _scale(rng: np.random.Generator) -> int:
+    """Return the exponent of a scale: often none, or one that leaves most numbers in range."""
+    near, far = rng.integers(-12, 12), rng.integers(SCALES.start, SCALES.stop)
+    return int(rng.choice(np.array([0, 0, near, far])))
+
+
+def _describe_scale(scale: int) -> str:
+    if scale == 0:
+        return "none"
+    return f"{'down' if scale < 0 else 'up'} by {'more' if abs(scale) > 12 else 'at most 12'}"
 
 
 def _describe_conversion(fmt: FloatFormat, rounding: Rounding, saturate: bool) -> str:

@@ -10,7 +10,7 @@ from hw.converter import StatusFlags
 from hw.hierarchy import Block, place
 from hw.operand import OperandDecoder
 from hw.pe import OperandLane
-from hw.results import connect_columns, result_layout
+from hw.results import connect_columns, lane_access, result_layout
 from hw.systolic import SystolicArray
 from pysim.config import ArrayConfig
 
@@ -58,10 +58,7 @@ class MacArray(Block):
                 "b": In(stream.Signature(data.ArrayLayout(8, cols))),
                 "c": In(stream.Signature(data.ArrayLayout(32, cols))),
                 "d": Out(stream.Signature(result_layout(cols))),
-                "lfsr_lane": In(max(1, (cols - 1).bit_length())),
-                "lfsr_load": In(1),
-                "lfsr_load_state": In(config.lfsr_width),
-                "lfsr_state": Out(config.lfsr_width),
+                **lane_access(config),
                 "flags": Out(StatusFlags),
                 "clear_flags": In(1),
                 "busy": Out(1),
@@ -127,6 +124,7 @@ class MacArray(Block):
             loads=lambda j, used: control.load & used,
             mode=command.mode,
             cols=command.cols,
+            bypass=control.bypass,
         )
         with m.If(self.clear_flags):
             m.d.sync += self.flags.eq(raised)

@@ -5,9 +5,15 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hw.hierarchy import Block
-from hw.shift import shift_right_jamming
-from pysim.convert import CANONICAL_NAN, ROUNDINGS, Rounding
-from pysim.formats import BF16, FP32, OUTPUT_FORMATS
+from hw.shift import normalise, shift_right_jamming
+from pysim.convert import ROUNDINGS, SCALES, Rounding
+from pysim.cycles import CONVERSION_CLOCKS
+from pysim.formats import FP32, OUTPUT_FORMATS
+
+PARTS = ("coarse", "normalised", "placed", "halfway", "shifted", "decided")
+"""Parts of a conversion that end with a register in a pipeline; one more, of the code, follows."""
+
+assert len(PARTS) + 1 == CONVERSION_CLOCKS
 
 
 class StatusFlags(data.Struct):
@@ -23,44 +29,64 @@ class ConversionMode(data.Struct):
     """What a conversion aims at.
 
     `target` is a position in `OUTPUT_FORMATS`, `rounding` one in `ROUNDINGS`; beyond the largest
-    finite number `saturate` chooses that number instead of infinity or NaN.
+    finite number `saturate` chooses that number instead of infinity or NaN. Numbers are multiplied
+    by 2**`scale`, in two's complement, which is 0 if they are to stay FP32.
     """
 
     target: (len(OUTPUT_FORMATS) - 1).bit_length()
     rounding: (len(ROUNDINGS) - 1).bit_length()
     saturate: 1
+    scale: (len(SCALES) - 1).bit_length()
+
+
+def is_sound(mode):
+    """Return whether a mode is one that there is."""
+    passes = mode.target == OUTPUT_FORMATS.index(FP32)
+    return (
+        (mode.target < len(OUTPUT_FORMATS))
+        & (mode.rounding < len(ROUNDINGS))
+        & (~passes | (mode.scale == 0))
+    )
 
 
 class Converter(Block):
-    """Converts an FP32 number; combinational.
+    """Converts an FP32 number; combinational, or in a pipeline.
 
     Parameters
     ----------
     random_bits : int
         Bits of `draw`.
+    pipelined : bool
+        Whether a register follows each of `PARTS`. The mode must stay while numbers are inside.
 
     Members
     -------
+    move : In(6)
+        Of a pipeline: bit i lets the register behind part i take what comes.
     value : In(32)
     draw : In(random_bits)
-        Used by stochastic rounding only.
+        Used by stochastic rounding only, in the part that is called decided.
     mode : In(ConversionMode)
+    draws : Out(1)
+        The rounding of the mode uses a draw.
     code : Out(32)
         The code in the low bits, zero above.
     flags : Out(StatusFlags)
     """
 
-    def __init__(self, random_bits: int):
-        self.random_bits = random_bits
-        super().__init__(
-            {
-                "value": In(32),
-                "draw": In(random_bits),
-                "mode": In(ConversionMode),
-                "code": Out(32),
-                "flags": Out(StatusFlags),
-            }
-        )
+    def __init__(self, random_bits: int, pipelined: bool = False):
+        self.random_bits, self.pipelined = random_bits, pipelined
+        members = {
+            "value": In(32),
+            "draw": In(random_bits),
+            "mode": In(ConversionMode),
+            "draws": Out(1),
+            "code": Out(32),
+            "flags": Out(StatusFlags),
+        }
+        if pipelined:
+            members = {"move": In(len(PARTS)), **members}
+        super().__init__(members)
 
     @property
     def module_name(self):
@@ -68,87 +94,163 @@ class Converter(Block):
 
     def elaborate(self, platform):
         m = Module()
+
+        def cut(part, **values):
+            """Return the values, behind registers if this is a pipeline."""
+            if not self.pipelined:
+                return values.values()
+            kept = []
+            for name, value in values.items():
+                register = Signal.like(value, name=f"{part}_{name}", reset_less=True)
+                with m.If(self.move[PARTS.index(part)]):
+                    m.d.sync += register.eq(value)
+                kept.append(register)
+            return kept
+
+        def per_format(constant):
+            return Array(constant(fmt) for fmt in OUTPUT_FORMATS)[self.mode.target]
+
+        def named(name, shape, value):
+            signal = Signal(shape, name=name)
+            m.d.comb += signal.eq(value)
+            return signal
+
+        # Exponents, from here on, are fields of FP32 in two's complement.
         sign, field, fraction = self.value[31], self.value[23:31], self.value[0:23]
         special = field.all()
         is_nan = special & fraction.any()
         is_infinite = special & ~fraction.any()
-        exponent = Mux(field.any(), field, 1)
-
-        def per_format(constant):
-            # FP32 passes by, so its entry may be anything.
-            narrow = (fmt if fmt is not FP32 else BF16 for fmt in OUTPUT_FORMATS)
-            return Array(constant(fmt) for fmt in narrow)[self.mode.target]
+        scale = self.mode.scale
+        exponent = named(
+            "exponent", 10, Mux(field.any(), field, 1) + Cat(scale, scale[-1].replicate(2))
+        )
+        significand, far_up = normalise(
+            m, Cat(fraction, field.any()), "significand", distances=(16, 8)
+        )
+        sign, is_nan, is_infinite, exponent, significand, far_up = cut(
+            "coarse",
+            sign=sign,
+            is_nan=is_nan,
+            is_infinite=is_infinite,
+            exponent=exponent,
+            significand=significand,
+            far_up=far_up,
+        )
 
         # Below the target's least normal exponent its unit in the last place stops shrinking.
-        least = Signal(8)
-        above_least = Signal(8)
-        below_least = Signal(8)
-        m.d.comb += least.eq(per_format(lambda fmt: FP32.bias + fmt.min_exponent))
-        subnormal = exponent < least
-        m.d.comb += [
-            above_least.eq(Mux(subnormal, 0, exponent - least)),
-            below_least.eq(Mux(subnormal, least - exponent, 0)),
-        ]
-        shift = Signal(8)
-        far = Signal(6)
-        m.d.comb += [
-            shift.eq(below_least + per_format(lambda fmt: FP32.fraction_bits - fmt.fraction_bits)),
-            far.eq(Mux(shift[6:].any(), 63, shift[0:6])),
-        ]
+        least = per_format(lambda fmt: FP32.bias + fmt.min_exponent)
+        dropped_bits = per_format(lambda fmt: FP32.fraction_bits - fmt.fraction_bits)
+        above = named("above", 10, exponent - least)
+        shift_below = named("shift_below", 10, dropped_bits + least - exponent)
+        significand, near_up = normalise(m, significand, "significand", distances=(4, 2, 1))
+        sign, is_nan, is_infinite, above, shift_below, significand, up = cut(
+            "normalised",
+            sign=sign,
+            is_nan=is_nan,
+            is_infinite=is_infinite,
+            above=above,
+            shift_below=shift_below,
+            significand=significand,
+            up=Cat(near_up, far_up),
+        )
+
+        # A number of a lower exponent is shifted by as much more; zero may be shifted anyhow.
+        lifted = named("lifted", 10, above - up)
+        further = named("further", 10, shift_below + up)
+        tiny = lifted[-1]
+        above_least = named("above_least", 9, Mux(tiny | ~significand[-1], 0, lifted[:-1]))
+        shift = Mux(tiny, Mux(further[6:].any(), 63, further[:6]), dropped_bits)
+        sign, is_nan, is_infinite, tiny, above_least, significand, shift = cut(
+            "placed",
+            sign=sign,
+            is_nan=is_nan,
+            is_infinite=is_infinite,
+            tiny=tiny,
+            above_least=above_least,
+            significand=significand,
+            shift=named("shift", 6, shift),
+        )
 
         # The discarded fraction: `random_bits` of it, then a sticky bit.
         r = self.random_bits
-        shifted, tail = shift_right_jamming(
-            m, Cat(Const(0, r), fraction, field.any()), far, "shifted"
+        shifted, lost = shift_right_jamming(
+            m, Cat(Const(0, r), significand), shift[3:], "right", unit=8
         )
+        sign, is_nan, is_infinite, tiny, above_least, shifted, lost, shift = cut(
+            "halfway",
+            sign=sign,
+            is_nan=is_nan,
+            is_infinite=is_infinite,
+            tiny=tiny,
+            above_least=above_least,
+            shifted=shifted,
+            lost=lost,
+            shift=shift[:3],
+        )
+        shifted, lost_here = shift_right_jamming(m, shifted, shift, "right")
+        sign, is_nan, is_infinite, tiny, above_least, shifted, tail = cut(
+            "shifted",
+            sign=sign,
+            is_nan=is_nan,
+            is_infinite=is_infinite,
+            tiny=tiny,
+            above_least=above_least,
+            shifted=shifted,
+            tail=named("tail", 1, lost | lost_here),
+        )
+
         kept, discarded = shifted[r:], shifted[:r]
         guard = discarded[r - 1]
         below_guard = discarded[: r - 1].any() | tail
-        carry = Signal(r + 1)
-        m.d.comb += carry.eq(discarded + self.draw)
-
+        carry = named("carry", r + 1, discarded + self.draw)
+        rounding = self.mode.rounding
+        stochastic = rounding == ROUNDINGS.index(Rounding.STOCHASTIC)
+        passes = self.mode.target == OUTPUT_FORMATS.index(FP32)
+        m.d.comb += self.draws.eq(stochastic & ~passes)
         round_up = Signal()
-        with m.Switch(self.mode.rounding):
-            with m.Case(ROUNDINGS.index(Rounding.NEAREST)):
-                m.d.comb += round_up.eq(guard & (below_guard | kept[0]))
-            with m.Case(ROUNDINGS.index(Rounding.STOCHASTIC)):
-                m.d.comb += round_up.eq(carry[r])
-
+        with m.If(stochastic):
+            m.d.comb += round_up.eq(carry[r])
+        with m.Elif(rounding == ROUNDINGS.index(Rounding.NEAREST)):
+            m.d.comb += round_up.eq(guard & (below_guard | kept[0]))
         # Adding the significand to the exponent field lets its hidden bit, and a carry out of
         # rounding, count the field up.
         exponent_code = per_format(lambda fmt: above_least << fmt.fraction_bits)
-        magnitude = Signal(20)
-        m.d.comb += magnitude.eq(exponent_code + kept + round_up)
-
-        max_code = per_format(lambda fmt: fmt.max_code)
-        beyond = Signal()
-        m.d.comb += beyond.eq((magnitude > max_code) | is_infinite)
-        limit = Signal(16)
-        toward_zero = self.mode.rounding == ROUNDINGS.index(Rounding.TOWARD_ZERO)
-        finite_limit = self.mode.saturate | (toward_zero & ~is_infinite)
-        has_infinity = per_format(lambda fmt: fmt.infinity_code is not None)
-        m.d.comb += limit.eq(
-            Mux(finite_limit, max_code, per_format(lambda fmt: fmt.infinity_code or fmt.nan_code))
+        truncated = named("truncated", 32, exponent_code + kept)
+        inexact = named("inexact", 1, discarded.any() | tail)
+        sign, is_nan, is_infinite, tiny, inexact, truncated, round_up = cut(
+            "decided",
+            sign=sign,
+            is_nan=is_nan,
+            is_infinite=is_infinite,
+            tiny=tiny,
+            inexact=inexact,
+            truncated=truncated,
+            round_up=round_up,
         )
 
-        signed_bit = per_format(lambda fmt: fmt.sign_code)
+        max_code = per_format(lambda fmt: fmt.max_code)
         nan_code = per_format(lambda fmt: fmt.nan_code)
+        has_infinity = per_format(lambda fmt: fmt.infinity_code is not None)
+        magnitude = named("magnitude", 32, truncated + round_up)
+        at_limit = (truncated > max_code) | (truncated == max_code) & round_up
+        beyond = named("beyond", 1, at_limit | is_infinite)
+        toward_zero = rounding == ROUNDINGS.index(Rounding.TOWARD_ZERO)
+        # An infinity that stays FP32 stays infinite.
+        finite_limit = ~passes & (self.mode.saturate | (toward_zero & ~is_infinite))
+        limit = Mux(
+            finite_limit, max_code, per_format(lambda fmt: fmt.infinity_code or fmt.nan_code)
+        )
         becomes_nan = is_nan | (beyond & ~finite_limit & ~has_infinity)
         changed = beyond & ~is_nan & ~(is_infinite & has_infinity & ~finite_limit)
-        inexact = ~special & (discarded.any() | tail)
-
-        with m.If(self.mode.target == OUTPUT_FORMATS.index(FP32)):
-            m.d.comb += self.code.eq(Mux(is_nan, CANONICAL_NAN, self.value))
+        rounded = inexact & ~is_infinite & ~is_nan
+        with m.If(becomes_nan):
+            m.d.comb += self.code.eq(nan_code)
         with m.Else():
-            with m.If(becomes_nan):
-                m.d.comb += self.code.eq(nan_code)
-            with m.Else():
-                m.d.comb += self.code.eq(
-                    Mux(beyond, limit, magnitude[0:16]) | Mux(sign, signed_bit, 0)
-                )
-            m.d.comb += [
-                self.flags.overflow.eq(changed),
-                self.flags.underflow.eq(inexact & (subnormal | ~field.any())),
-                self.flags.inexact.eq(inexact | changed),
-            ]
+            signed_bit = per_format(lambda fmt: fmt.sign_code)
+            m.d.comb += self.code.eq(Mux(beyond, limit, magnitude) | Mux(sign, signed_bit, 0))
+        m.d.comb += [
+            self.flags.overflow.eq(changed),
+            self.flags.underflow.eq(rounded & tiny),
+            self.flags.inexact.eq(rounded | changed),
+        ]
         return m

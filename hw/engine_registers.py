@@ -6,7 +6,7 @@ from pysim.config import ArrayConfig
 IDENTITY = 0x47384650
 """``PF8G`` in ASCII, the low byte first."""
 
-VERSION = (1, 0)
+VERSION = (2, 0)
 """Major and minor: software written for a minor version runs on later ones."""
 
 COUNTERS = {
@@ -16,19 +16,33 @@ COUNTERS = {
     "blocked": "clocks in which a result waited for its taker",
     "macs": "multiply-accumulates of the part of the array in use",
 }
+"""What is counted of a call."""
+
 COUNTER_BITS = 64
 
 
 def engine_registers(config: ArrayConfig) -> RegisterMap:
     """Return the register map of an engine."""
     constant, state, setting = Access.CONSTANT, Access.STATE, Access.SETTING
-    sticky, trigger, direct = Access.STICKY, Access.TRIGGER, Access.DIRECT
+    sticky, trigger = Access.STICKY, Access.TRIGGER
     low, high = config.seed & 0xFFFFFFFF, config.seed >> 32
+    x_cycles = "clocks of the converter, from the first transfer of X until Y has its last one"
     counters = [
         Register(f"{name}_{half}", doc, (Field("count", 32, state, f"{half} word"),))
-        for name, doc in COUNTERS.items()
+        for name, doc in {**COUNTERS, "x_cycles": x_cycles}.items()
         for half in ("low", "high")
     ]
+    raised = (
+        Field("overflow", 1, sticky, "beyond the largest number of the format"),
+        Field("underflow", 1, sticky, "subnormal or zero, and inexact"),
+        Field("inexact", 1, sticky, "rounded"),
+    )
+    conversion = (
+        Field("target", 3, setting, "0 FP32, 1 E5M2, 2 E4M3, 3 FP16, 4 BF16"),
+        Field("rounding", 2, setting, "0 nearest, 1 stochastic, 2 toward zero"),
+        Field("saturate", 1, setting, "the largest number in place of infinity"),
+        Field("scale", 8, setting, "times two to this power, -128 to 127; 0 with FP32"),
+    )
     return RegisterMap(
         "engine",
         (
@@ -74,7 +88,7 @@ def engine_registers(config: ArrayConfig) -> RegisterMap:
                 "start",
                 "begin a call with the settings as they are",
                 (Field("start", 1, trigger, "begin"),),
-                locked=True,
+                lock="call",
             ),
             Register(
                 "stop",
@@ -83,16 +97,19 @@ def engine_registers(config: ArrayConfig) -> RegisterMap:
             ),
             Register(
                 "clear",
-                "end what is in work; array, lanes, counters, errors, and flags as after reset",
+                "end what is in work; all but settings as after reset",
                 (Field("clear", 1, trigger, "end"),),
             ),
             Register(
                 "status",
-                "what the engine does",
+                "what the engine does, and the converter",
                 (
                     Field("busy", 1, state, "a call is in work"),
                     Field("failed", 1, state, "a packet was wrong, or STOP: CLEAR is needed"),
                     Field("done", 1, sticky, "a call has ended, its last result taken"),
+                    Field("x_busy", 1, state, "a packet is being converted"),
+                    Field("x_failed", 1, state, "a packet of X was wrong: CLEAR is needed"),
+                    Field("x_done", 1, sticky, "a packet was converted, its last result taken"),
                 ),
             ),
             Register(
@@ -100,11 +117,13 @@ def engine_registers(config: ArrayConfig) -> RegisterMap:
                 "what was wrong at least once",
                 (
                     Field("size", 1, sticky, "START with a size of 0 or over the limit"),
-                    Field("mode", 1, sticky, "START with a target or rounding that is not there"),
+                    Field("mode", 1, sticky, "START in a mode that is not there"),
                     Field("locked", 1, sticky, "a write while busy, which changed nothing"),
                     Field("a_packet", 1, sticky, "A ended early or late, or lacked a code"),
                     Field("b_packet", 1, sticky, "B ended early or late, or lacked a code"),
                     Field("c_packet", 1, sticky, "C ended early or late, or lacked a number"),
+                    Field("x_packet", 1, sticky, "X lacked a number before the end of a packet"),
+                    Field("x_mode", 1, sticky, "X came in a mode that is not there"),
                 ),
             ),
             Register(
@@ -113,6 +132,7 @@ def engine_registers(config: ArrayConfig) -> RegisterMap:
                 (
                     Field("done", 1, setting, "while DONE is set"),
                     Field("error", 1, setting, "while an error is set"),
+                    Field("x_done", 1, setting, "while X_DONE is set"),
                 ),
             ),
             Register(
@@ -120,51 +140,57 @@ def engine_registers(config: ArrayConfig) -> RegisterMap:
                 "what happened to a result at least once",
                 (
                     Field("invalid", 1, sticky, "infinity times zero, infinity less itself"),
-                    Field("overflow", 1, sticky, "beyond the largest number of the format"),
-                    Field("underflow", 1, sticky, "subnormal or zero, and inexact"),
-                    Field("inexact", 1, sticky, "rounded"),
+                    *raised,
                 ),
             ),
             Register(
                 "mode",
                 "what a call computes",
                 (
-                    Field("operation", 1, setting, "0 GEMM, 1 conversion of C"),
                     Field("load_c", 1, setting, "accumulators start from C, else from +0"),
                     Field("a_format", 1, setting, "0 E5M2, 1 E4M3"),
                     Field("b_format", 1, setting, "0 E5M2, 1 E4M3"),
-                    Field("target", 3, setting, "0 FP32, 1 E5M2, 2 E4M3, 3 FP16, 4 BF16"),
-                    Field("rounding", 2, setting, "0 nearest, 1 stochastic, 2 toward zero"),
-                    Field("saturate", 1, setting, "the largest number in place of infinity"),
+                    *conversion,
                 ),
-                locked=True,
+                lock="call",
             ),
             *(
-                Register(f"size_{name}", doc, (Field("size", 32, setting, limit, 1),), locked=True)
+                Register(f"size_{name}", doc, (Field("size", 32, setting, limit, 1),), lock="call")
                 for name, doc, limit in (
                     ("m", "rows of the result", "1 to 16,777,215"),
-                    ("n", "columns of the result", "the same; of a conversion, 1 to `cols`"),
+                    ("n", "columns of the result", "1 to 16,777,215"),
                     ("k", "products in each sum", "1 to 16,777,215"),
                 )
             ),
-            Register(
-                "lane",
-                "the lane of random bits that LANE_LOW and LANE_HIGH mean",
-                (Field("index", 6, setting, "from 0 to `cols` less 1"),),
-                locked=True,
-            ),
-            Register(
-                "lane_low",
-                "low word of the lane's state; written first, it waits for LANE_HIGH",
-                (Field("state", 32, direct, "low word"),),
-                locked=True,
-            ),
-            Register(
-                "lane_high",
-                "high word of the lane's state; a write loads both, unless they are zero",
-                (Field("state", 32, direct, "high word"),),
-                locked=True,
-            ),
+            *_lane("", "the array", "call"),
+            Register("x_flags", "what happened to a number of X at least once", raised),
+            Register("x_mode", "what X becomes", conversion, lock="packet"),
+            *_lane("x_", "the converter", "packet"),
             *counters,
+        ),
+    )
+
+
+def _lane(prefix: str, owner: str, lock: str) -> tuple[Register, ...]:
+    """Return the registers by which the lanes of random bits are read and loaded."""
+    lane = f"{prefix}lane"
+    return (
+        Register(
+            lane,
+            f"the lane of random bits, of {owner}, that {lane.upper()}_LOW and _HIGH mean",
+            (Field("index", 6, Access.SETTING, "from 0 to `cols` less 1"),),
+            lock=lock,
+        ),
+        Register(
+            f"{lane}_low",
+            f"low word of the lane's state; written first, it waits for {lane.upper()}_HIGH",
+            (Field("state", 32, Access.DIRECT, "low word"),),
+            lock=lock,
+        ),
+        Register(
+            f"{lane}_high",
+            "high word of the lane's state; a write loads both, unless they are zero",
+            (Field("state", 32, Access.DIRECT, "high word"),),
+            lock=lock,
         ),
     )

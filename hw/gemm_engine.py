@@ -1,30 +1,33 @@
-"""The GEMM engine: an array with overlap behind AXI4-Stream and AXI4-Lite, with a tile schedule."""
+"""The GEMM engine: an array with overlap, and a converter, behind AXI4-Stream and AXI4-Lite."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.axi import axi_lite, axi_stream
-from hw.control import Operation
+from hw.converter import ConversionMode, is_sound
 from hw.engine_registers import COUNTER_BITS, COUNTERS, engine_registers
 from hw.hierarchy import Block, place
 from hw.overlapped_array import OverlappedArray
 from hw.register_file import RegisterFile
 from hw.sequencer import TileSequencer
+from hw.stream_converter import StreamConverter
 from pysim.config import ArrayConfig
-from pysim.convert import ROUNDINGS
+from pysim.cycles import CONVERSION_CLOCKS
 from pysim.engine import MAX_LENGTH
-from pysim.formats import OUTPUT_FORMATS
 
 
 class GemmEngine(Block):
-    """Whole GEMMs: sizes and settings in registers, matrices in streams.
+    """Whole GEMMs, and conversions beside them: settings in registers, numbers in streams.
 
     Software writes the settings, then START. The streams carry a packet for each tile, of `rows`
     rows and `latency` times `cols` columns, row of tiles by row of tiles, each from left to right.
     The columns of a tile are cut into slots of `cols`. `s_axis_a` carries the columns of A for k
     ascending, `s_axis_b` likewise the rows of B, slot after slot; `s_axis_c` the rows of C of a
-    slot, slot after slot, if it is loaded, or the numbers to convert; and `m_axis_d` the rows of
-    the result of a slot, slot after slot. ``docs/engine.md`` tells more.
+    slot, slot after slot, if it is loaded; and `m_axis_d` the rows of the result of a slot, slot
+    after slot. ``docs/engine.md`` tells more.
+
+    Meanwhile `s_axis_x` may take tensors to convert, whose codes leave by `m_axis_y`, as
+    `hw.stream_converter` tells.
 
     A packet that ends early or late, or lacks bytes that count, fails the call, and so does STOP:
     no result leaves any more, and what comes in is thrown away, so that no sender hangs, until
@@ -43,6 +46,8 @@ class GemmEngine(Block):
     s_axis_b : In(axi_stream of `cols` bytes)
     s_axis_c : In(axi_stream of 4 `cols` bytes)
     m_axis_d : Out(axi_stream of 4 `cols` bytes)
+    s_axis_x : In(axi_stream of 4 `cols` bytes)
+    m_axis_y : Out(axi_stream of 4 `cols` bytes)
     irq : Out(1)
         High while a cause that INTERRUPTS enables is set.
     """
@@ -59,6 +64,8 @@ class GemmEngine(Block):
                 "s_axis_b": In(axi_stream(config.cols)),
                 "s_axis_c": In(axi_stream(4 * config.cols)),
                 "m_axis_d": Out(axi_stream(4 * config.cols)),
+                "s_axis_x": In(axi_stream(4 * config.cols)),
+                "m_axis_y": Out(axi_stream(4 * config.cols)),
                 "irq": Out(1),
             }
         )
@@ -84,14 +91,15 @@ class GemmEngine(Block):
         wrong = Signal()
         clear = registers.clear_clear
         m.d.comb += [
-            registers.lock.eq(busy | failed),
+            registers.lock_call.eq(busy | failed),
             registers.clear.eq(clear),
             registers.status_busy.eq(busy),
             registers.status_failed.eq(failed),
             registers.errors_locked_set.eq(registers.refused),
             reset_array.eq(failed | clear),
         ]
-        starts = self._start(m, registers, sequencer)
+        _set_mode(m, array.mode, registers, "mode")
+        starts = self._start(m, registers, sequencer, array)
 
         # Tiles
         tile_starts = Signal()
@@ -150,8 +158,8 @@ class GemmEngine(Block):
         with m.If(clear | wrong):
             m.d.sync += current.eq(0)
 
-        # One tile is prepared, one computes, and one leaves.
-        tiles_inside = Signal(3)
+        # One tile is prepared, one computes, and each row in a converter, or behind, may be a tile.
+        tiles_inside = Signal(range(2 + CONVERSION_CLOCKS + 1 + 1))
         ends = Signal()
         m.d.comb += ends.eq(packet_leaves & ~sequencer.active & (tiles_inside == 1))
         m.d.comb += registers.status_done_set.eq(ends & ~wrong)
@@ -164,7 +172,8 @@ class GemmEngine(Block):
             with m.Elif(ends):
                 m.d.sync += busy.eq(0)
 
-        self._lanes(m, registers, array)
+        self._lanes(m, registers, "lane", array)
+        self._convert(m, platform, registers, clear)
         for name in ("invalid", "overflow", "underflow", "inexact"):
             m.d.comb += getattr(registers, f"flags_{name}_set").eq(array.flags[name] & ~failed)
 
@@ -176,15 +185,7 @@ class GemmEngine(Block):
             "macs": Mux(busy & array.operands, array.step_rows * array.step_cols, 0),
         }
         for name in COUNTERS:
-            count = Signal(COUNTER_BITS, name=name)
-            with m.If(starts | clear):
-                m.d.sync += count.eq(0)
-            with m.Else():
-                m.d.sync += count.eq(count + steps[name])
-            m.d.comb += [
-                getattr(registers, f"{name}_low_count").eq(count[:32]),
-                getattr(registers, f"{name}_high_count").eq(count[32:]),
-            ]
+            self._count(m, registers, name, starts | clear, steps[name])
 
         errors = [
             getattr(registers, name)
@@ -193,20 +194,16 @@ class GemmEngine(Block):
         ]
         m.d.comb += self.irq.eq(
             registers.status_done & registers.interrupts_done
+            | registers.status_x_done & registers.interrupts_x_done
             | Cat(*errors).any() & registers.interrupts_error
         )
         return m
 
-    def _start(self, m, registers, sequencer):
+    def _start(self, m, registers, sequencer, array):
         """Start a call if its settings are sound; return whether one starts in this clock."""
         sizes = {side: getattr(registers, f"size_{side}_size") for side in "mnk"}
-        converts = registers.mode_operation == Operation.CONVERT.value
-        bad = {side: (size == 0) | (size > MAX_LENGTH) for side, size in sizes.items()}
-        bad_last = Mux(converts, sizes["n"] > self.config.cols, bad["k"])
-        bad_size = bad["m"] | bad["n"] | bad_last
-        bad_mode = (registers.mode_target >= len(OUTPUT_FORMATS)) | (
-            registers.mode_rounding >= len(ROUNDINGS)
-        )
+        bad_size = Cat(*((size == 0) | (size > MAX_LENGTH) for size in sizes.values())).any()
+        bad_mode = ~is_sound(array.mode)
         starts = Signal()
         call = sequencer.call
         m.d.comb += [
@@ -214,29 +211,68 @@ class GemmEngine(Block):
             registers.errors_size_set.eq(registers.start_start & bad_size),
             registers.errors_mode_set.eq(registers.start_start & bad_mode),
             sequencer.start.eq(starts),
-            call.operation.eq(registers.mode_operation),
             call.load_c.eq(registers.mode_load_c),
             call.a_format.eq(registers.mode_a_format),
             call.b_format.eq(registers.mode_b_format),
-            call.mode.target.eq(registers.mode_target),
-            call.mode.rounding.eq(registers.mode_rounding),
-            call.mode.saturate.eq(registers.mode_saturate),
             *(getattr(sequencer, side).eq(size) for side, size in sizes.items()),
         ]
         return starts
 
-    def _lanes(self, m, registers, array):
-        """Let software read and load the lanes of random bits."""
-        there = registers.lane_index < self.config.cols
-        low = Signal(32, name="lane_low")
-        state = Signal(64, name="lane_state")
-        with m.If(registers.lane_low_state_write):
-            m.d.sync += low.eq(registers.lane_low_state_written)
+    def _convert(self, m, platform, registers, clear):
+        """Place the streaming converter, and let software see and set it."""
+        converter = StreamConverter(self.config)
+        m.submodules.converter = place(converter, platform)
+        connect(m, flipped(self.s_axis_x), converter.x)
+        connect(m, converter.y, flipped(self.m_axis_y))
         m.d.comb += [
-            array.lfsr_lane.eq(registers.lane_index),
-            array.lfsr_load.eq(registers.lane_high_state_write & there),
-            array.lfsr_load_state.eq(Cat(low, registers.lane_high_state_written)),
-            state.eq(Mux(there, array.lfsr_state, 0)),
-            registers.lane_low_state.eq(state[:32]),
-            registers.lane_high_state.eq(state[32:]),
+            converter.clear.eq(clear),
+            registers.lock_packet.eq(converter.busy | converter.failed),
+            registers.status_x_busy.eq(converter.busy),
+            registers.status_x_failed.eq(converter.failed),
+            registers.status_x_done_set.eq(converter.ends),
+            registers.errors_x_packet_set.eq(converter.wrong_packet),
+            registers.errors_x_mode_set.eq(converter.wrong_mode),
         ]
+        _set_mode(m, converter.mode, registers, "x_mode")
+        self._lanes(m, registers, "x_lane", converter)
+        for name in ("overflow", "underflow", "inexact"):
+            raised = converter.flags[name] & ~converter.failed
+            m.d.comb += getattr(registers, f"x_flags_{name}_set").eq(raised)
+        counts = converter.starts | converter.busy
+        self._count(m, registers, "x_cycles", clear, counts, converter.starts)
+
+    def _count(self, m, registers, name, clear, step, restart=0):
+        """Count steps since a clear or a restart, which is a step itself."""
+        count = Signal(COUNTER_BITS, name=name)
+        with m.If(clear):
+            m.d.sync += count.eq(0)
+        with m.Else():
+            m.d.sync += count.eq(Mux(restart, 0, count) + step)
+        m.d.comb += [
+            getattr(registers, f"{name}_low_count").eq(count[:32]),
+            getattr(registers, f"{name}_high_count").eq(count[32:]),
+        ]
+
+    def _lanes(self, m, registers, name, owner):
+        """Let software read and load lanes of random bits, by the registers of a name."""
+        index = getattr(registers, f"{name}_index")
+        low, high = (f"{name}_{half}_state" for half in ("low", "high"))
+        there = index < self.config.cols
+        low_written = Signal(32, name=f"{name}_low")
+        state = Signal(64, name=f"{name}_state")
+        with m.If(getattr(registers, f"{low}_write")):
+            m.d.sync += low_written.eq(getattr(registers, f"{low}_written"))
+        m.d.comb += [
+            owner.lfsr_lane.eq(index),
+            owner.lfsr_load.eq(getattr(registers, f"{high}_write") & there),
+            owner.lfsr_load_state.eq(Cat(low_written, getattr(registers, f"{high}_written"))),
+            state.eq(Mux(there, owner.lfsr_state, 0)),
+            getattr(registers, low).eq(state[:32]),
+            getattr(registers, high).eq(state[32:]),
+        ]
+
+
+def _set_mode(m, mode, registers, name):
+    """Set a mode by the fields of a register."""
+    for field, _ in ConversionMode.as_shape():
+        m.d.comb += mode[field].eq(getattr(registers, f"{name}_{field}"))

@@ -6,11 +6,11 @@ from amaranth.lib.wiring import In, Out
 
 from hw.accumulator import Accumulator
 from hw.control import SIDE_BITS
-from hw.converter import StatusFlags
+from hw.converter import ConversionMode, StatusFlags
 from hw.hierarchy import Block, place
 from hw.operand import Operand, OperandDecoder
 from hw.pe import OperandLane
-from hw.results import connect_columns, result_layout
+from hw.results import connect_columns, lane_access, result_layout
 from hw.ring_array import RingArray
 from hw.ring_element import SLOT_BITS, StartLane
 from hw.schedule import Job, OverlappedSchedule
@@ -36,7 +36,9 @@ class OverlappedArray(Block):
     b : In(stream of `cols` codes)
         A row of B for each k and slot.
     c : In(stream of `cols` FP32 numbers)
-        Rows of C, slot by slot, or numbers to convert.
+        Rows of C, slot by slot.
+    mode : In(ConversionMode)
+        Of the results; it must stay from a command until its results have left.
     d : Out(stream)
         Rows of results, slot by slot: `values`, `keep`, and `last` of the command.
     a_last, b_last, c_last : Out(1)
@@ -46,7 +48,8 @@ class OverlappedArray(Block):
     lfsr_lane, lfsr_load, lfsr_load_state, lfsr_state : In, Out
         As in `MacArray`.
     flags : Out(StatusFlags)
-        What happened in results that have left the converters in the clock before.
+        What happened in the clock before, in sums that entered the converters and in results that
+        left them.
     operands : Out(1)
         Operands enter in this clock; `step_rows` and `step_cols` of the array use them.
     starved : Out(1)
@@ -69,10 +72,8 @@ class OverlappedArray(Block):
                 "a_used": Out(rows),
                 "b_used": Out(cols),
                 "c_used": Out(cols),
-                "lfsr_lane": In(max(1, (cols - 1).bit_length())),
-                "lfsr_load": In(1),
-                "lfsr_load_state": In(config.lfsr_width),
-                "lfsr_state": Out(config.lfsr_width),
+                "mode": In(ConversionMode),
+                **lane_access(config),
                 "flags": Out(StatusFlags),
                 "operands": Out(1),
                 "step_rows": Out(SIDE_BITS),
@@ -124,7 +125,7 @@ class OverlappedArray(Block):
             top=data.View(accumulators, ring.top),
             bottom=data.View(accumulators, ring.bottom),
             loads=lambda j, used: schedule.load & self.c_used[j],
-            mode=schedule.mode,
+            mode=self.mode,
             cols=schedule.accept_cols,
         )
         m.d.sync += self.flags.eq(raised)

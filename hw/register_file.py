@@ -24,8 +24,8 @@ class RegisterFile(Block):
     Members
     -------
     bus : In(axi_lite)
-    lock : In(1)
-        Refuse writes to registers that are `locked`.
+    lock_<lock> : In(1)
+        Refuse writes to registers with this lock.
     refused : Out(1)
         A write is refused for that in this clock.
     clear : In(1)
@@ -41,7 +41,7 @@ class RegisterFile(Block):
         self.registers = registers
         members = {
             "bus": In(axi_lite(registers.address_width)),
-            "lock": In(1),
+            **{f"lock_{name}": In(1) for name in registers.locks},
             "refused": Out(1),
             "clear": In(1),
         }
@@ -104,7 +104,9 @@ class RegisterFile(Block):
             for i, register in enumerate(words):
                 if register.writable:
                     with m.Case(i):
-                        locked = self.lock if register.locked else Const(0, 1)
+                        locked = Const(0, 1)
+                        if register.lock:
+                            locked = getattr(self, f"lock_{register.lock}")
                         m.d.comb += [
                             accepted.eq(~locked),
                             self.refused.eq(write & locked),

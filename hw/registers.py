@@ -62,14 +62,14 @@ class Register:
     doc : str
     fields : tuple of Field
         From the lowest bit on, without gaps.
-    locked : bool
-        Whether writes are refused while the engine is busy.
+    lock : str
+        What writes are refused for: a *call* in work, a *packet* in work; empty if for nothing.
     """
 
     name: str
     doc: str
     fields: tuple[Field, ...]
-    locked: bool = False
+    lock: str = ""
 
     def __post_init__(self) -> None:
         if (width := sum(field.width for field in self.fields)) > WORD:
@@ -112,6 +112,11 @@ class RegisterMap:
     def address_width(self) -> int:
         """Bits of a byte address."""
         return max(3, (4 * len(self.registers) - 1).bit_length())
+
+    @property
+    def locks(self) -> list[str]:
+        """What writes are refused for."""
+        return sorted({register.lock for register in self.registers if register.lock})
 
     def offsets(self) -> dict[str, int]:
         """Return the byte address of each register."""

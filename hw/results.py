@@ -1,9 +1,11 @@
-"""The columns of an array at its edges: converters, lanes of random bits, results, and C."""
+"""Columns of converters with lanes of random bits, and what they do at the edges of an array."""
 
 from amaranth.hdl import Cat, Const, Mux, Signal
 from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
 
 from hw.column import ResultColumn
+from hw.converter import PARTS
 from hw.hierarchy import place
 from pysim.lfsr import Lfsr
 
@@ -13,7 +15,52 @@ def result_layout(cols):
     return data.StructLayout({"values": data.ArrayLayout(32, cols), "keep": cols, "last": 1})
 
 
-def connect_columns(m, platform, array, control, *, top, bottom, loads, mode, cols):
+def lane_access(config):
+    """Return the members by which the lanes of a block are read and loaded."""
+    return {
+        "lfsr_lane": In(max(1, (config.cols - 1).bit_length())),
+        "lfsr_load": In(1),
+        "lfsr_load_state": In(config.lfsr_width),
+        "lfsr_state": Out(config.lfsr_width),
+    }
+
+
+def place_columns(m, platform, owner, reset=None):
+    """Place a column of a converter and a lane for each lane of a configuration.
+
+    Parameters
+    ----------
+    m : Module
+    platform : object
+    owner : Block
+        With `config`, and the members of `lane_access`.
+    reset : Value, optional
+        Resets the columns, too.
+
+    Returns
+    -------
+    list of ResultColumn
+        Pipelines if the configuration has a latency.
+    """
+    config = owner.config
+    columns = []
+    for j, seed in enumerate(Lfsr(config.lfsr_width).lanes(config.seed, config.cols).tolist()):
+        column = ResultColumn(config.lfsr_width, config.random_bits, config.latency > 0)
+        m.submodules[f"column_{j}"] = place(column, platform, reset)
+        m.d.comb += [
+            column.seed.eq(seed),
+            column.load.eq(owner.lfsr_load & (owner.lfsr_lane == j)),
+            column.load_state.eq(owner.lfsr_load_state),
+        ]
+        columns.append(column)
+    with m.Switch(owner.lfsr_lane):
+        for j, column in enumerate(columns):
+            with m.Case(j):
+                m.d.comb += owner.lfsr_state.eq(column.state)
+    return columns
+
+
+def connect_columns(m, platform, array, control, *, top, bottom, loads, mode, cols, bypass=0):
     """Convert the rows that a control accepts, of accumulators or of C, and let C enter below.
 
     Parameters
@@ -21,9 +68,9 @@ def connect_columns(m, platform, array, control, *, top, bottom, loads, mode, co
     m : Module
     platform : object
     array : Block
-        With `config`, the streams `c` and `d`, and access to the lanes (`lfsr_...`).
+        With `config`, the streams `c` and `d`, and access to the lanes.
     control : Block
-        With `result_ready`, `accept`, `bypass`, and `last`.
+        With `result_ready`, `accept`, and `last`.
     top, bottom : View of `cols` Accumulator
         The row that leaves, if it is not one of C; what enters: C, or zeros.
     loads : callable
@@ -31,48 +78,50 @@ def connect_columns(m, platform, array, control, *, top, bottom, loads, mode, co
     mode : ConversionMode
     cols : Value
         Columns that the row uses.
+    bypass : Value
+        The row that is converted is one of C.
 
     Returns
     -------
     Value
-        `StatusFlags` of the row that is accepted in this clock; clear without one.
+        `StatusFlags` of the steps of the row that is accepted in this clock, and of the
+        conversions of the one that leaves the converters.
     """
-    config, result = array.config, array.d.payload
+    result = array.d.payload
     free = Signal()
     m.d.comb += [free.eq(~array.d.valid | array.d.ready), control.result_ready.eq(free)]
-    with m.If(free):
-        m.d.sync += array.d.valid.eq(control.accept)
-    with m.If(control.accept):
-        m.d.sync += result.last.eq(control.last)
+    if array.config.latency:
+        inside, lasts = Signal(len(PARTS)), Signal(len(PARTS))
+        with m.If(free):
+            m.d.sync += [
+                Cat(inside, array.d.valid).eq(Cat(control.accept, inside)),
+                Cat(lasts, result.last).eq(Cat(control.last, lasts)),
+            ]
+    else:
+        with m.If(free):
+            m.d.sync += array.d.valid.eq(control.accept)
+        with m.If(control.accept):
+            m.d.sync += result.last.eq(control.last)
 
-    lanes = Lfsr(config.lfsr_width).lanes(config.seed, config.cols).tolist()
     raised = Const(0, 4)
-    states = []
-    for j, seed in enumerate(lanes):
-        column = ResultColumn(config.lfsr_width, config.random_bits)
-        m.submodules[f"column_{j}"] = place(column, platform)
+    for j, column in enumerate(place_columns(m, platform, array)):
         used = Signal(name=f"column_{j}_used")
         accumulator = top[j]
         m.d.comb += [
             used.eq(j < cols),
             bottom[j].value.eq(Mux(loads(j, used), array.c.payload[j], 0)),
-            column.value.eq(Mux(control.bypass, array.c.payload[j], accumulator.value)),
+            column.value.eq(Mux(bypass, array.c.payload[j], accumulator.value)),
             column.accept.eq(control.accept & used),
             column.mode.eq(mode),
             result.values[j].eq(column.code),
-            column.seed.eq(seed),
-            column.load.eq(array.lfsr_load & (array.lfsr_lane == j)),
-            column.load_state.eq(array.lfsr_load_state),
         ]
-        with m.If(control.accept):
-            m.d.sync += result.keep[j].eq(used)
+        if column.pipelined:
+            m.d.comb += [column.advance.eq(free), result.keep[j].eq(column.kept)]
+        else:
+            with m.If(control.accept):
+                m.d.sync += result.keep[j].eq(used)
         steps = accumulator.flags
         from_steps = Cat(steps.invalid, Const(0, 2), steps.inexact)
-        collect = column.accept & ~control.bypass
+        collect = column.accept & ~bypass
         raised = raised | column.flags.as_value() | Mux(collect, from_steps, 0)
-        states.append(column.state)
-    with m.Switch(array.lfsr_lane):
-        for j, state in enumerate(states):
-            with m.Case(j):
-                m.d.comb += array.lfsr_state.eq(state)
     return raised

@@ -4,8 +4,7 @@ from amaranth.hdl import Array, Const, Module, Mux, Signal
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
-from hw.control import LENGTH_BITS, SIDE_BITS, Operation
-from hw.converter import ConversionMode
+from hw.control import LENGTH_BITS, SIDE_BITS
 from hw.hierarchy import Block
 from hw.operand import FORMAT_BITS
 from hw.ring_element import SLOT_BITS
@@ -15,17 +14,15 @@ WIDTH_BITS = (MAX_SIDE * MAX_LATENCY).bit_length()
 
 
 class Job(data.Struct):
-    """One tile of a GEMM, or one run of conversions.
+    """One tile of a GEMM.
 
     As `hw.control.Command`, but a tile has up to `latency` times the columns of the array: those
     of slot 0 are the first, as many as the array has, those of slot 1 the next, and so on.
     """
 
-    operation: Operation
     load_c: 1
     a_format: FORMAT_BITS
     b_format: FORMAT_BITS
-    mode: ConversionMode
     rows: SIDE_BITS
     cols: WIDTH_BITS
     length: LENGTH_BITS
@@ -75,11 +72,9 @@ class OverlappedSchedule(Block):
     load_cols : Out(7)
         Columns that it has.
     accept : Out(1)
-        The converters take a row in this clock: of what waits, or of C if `bypass`.
+        The converters take a row of what waits in this clock.
     accept_cols : Out(7)
         Columns that it has.
-    mode : Out(ConversionMode)
-    bypass : Out(1)
     last : Out(1)
         The row taken is the last of its command.
     starved : Out(1)
@@ -114,8 +109,6 @@ class OverlappedSchedule(Block):
                 "load_cols": Out(SIDE_BITS),
                 "accept": Out(1),
                 "accept_cols": Out(SIDE_BITS),
-                "mode": Out(ConversionMode),
-                "bypass": Out(1),
                 "last": Out(1),
                 "starved": Out(1),
             }
@@ -197,7 +190,6 @@ class OverlappedSchedule(Block):
         finished = Signal(Job)
         has_finished = Signal()
         offered = self.commands.payload
-        converts = offered.operation == Operation.CONVERT
         slot = Signal(SLOT_BITS)
         rows_left = Signal(LENGTH_BITS)
         row_done = rows_left == 0
@@ -225,12 +217,10 @@ class OverlappedSchedule(Block):
         crossing = Const(self.rows + self.cols + 1)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.commands.ready.eq(~converts | ~(active | has_tile))
-                with m.If(self.commands.valid & self.commands.ready):
+                m.d.comb += self.commands.ready.eq(1)
+                with m.If(self.commands.valid):
                     m.d.sync += [upcoming.eq(offered), upcoming_empty.eq(0)]
-                    with m.If(converts):
-                        begin("CONVERT", offered.length)
-                    with m.Elif(offered.load_c):
+                    with m.If(offered.load_c):
                         begin("LOAD", Const(self.rows))
                     with m.Else():
                         m.next = "LAUNCH"
@@ -279,26 +269,9 @@ class OverlappedSchedule(Block):
                     self.accept_cols.eq(self._cols_of_slot(finished, slot)),
                     self.shift.eq(self.result_ready),
                     self.last.eq(row_done & self._is_last_slot(finished, slot)),
-                    self.mode.eq(finished.mode),
                 ]
                 with m.If(self.accept):
                     row_then_slot(finished, finished.rows, lambda: go("IDLE"))
-
-            with m.State("CONVERT"):
-                m.d.comb += [
-                    self.bypass.eq(1),
-                    self.mode.eq(upcoming.mode),
-                    self.c_ready.eq(self.result_ready),
-                    self.c_last.eq(row_done),
-                    self.load_cols.eq(upcoming.cols[:SIDE_BITS]),
-                    self.accept.eq(self.c_valid & self.result_ready),
-                    self.accept_cols.eq(upcoming.cols[:SIDE_BITS]),
-                    self.last.eq(row_done),
-                ]
-                with m.If(self.accept):
-                    m.d.sync += rows_left.eq(rows_left - 1)
-                    with m.If(row_done):
-                        m.next = "IDLE"
 
         m.d.comb += self.starved.eq(wanted & ~both | self.c_ready & ~self.c_valid)
         return m

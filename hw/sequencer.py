@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from hw.control import LENGTH_BITS, Operation
+from hw.control import LENGTH_BITS
 from hw.hierarchy import Block
 from hw.schedule import Job
 
@@ -12,8 +12,7 @@ from hw.schedule import Job
 class TileSequencer(Block):
     """Cuts a call into tiles, row of tiles by row of tiles, each from left to right.
 
-    Tiles at the lower and right edges use what is left of the matrix. A conversion is one command,
-    for `m` rows of `n` numbers.
+    Tiles at the lower and right edges use what is left of the matrix.
 
     Parameters
     ----------
@@ -25,7 +24,7 @@ class TileSequencer(Block):
     call : In(Job)
         What tiles have in common; `rows`, `cols`, and `length` do not count.
     m, n, k : In(24)
-        At least 1; a conversion has no k, and an n of at most `cols`.
+        At least 1.
     start : In(1)
         Take the sizes, and begin.
     clear : In(1)
@@ -60,18 +59,15 @@ class TileSequencer(Block):
         rows_left = Signal(LENGTH_BITS)
         cols_left = Signal(LENGTH_BITS)
         last_row, last_col = rows_left <= self.rows, cols_left <= self.cols
-        converts = call.operation == Operation.CONVERT
 
         m.d.comb += [
             self.commands.valid.eq(self.active),
-            offered.operation.eq(call.operation),
             offered.load_c.eq(call.load_c),
             offered.a_format.eq(call.a_format),
             offered.b_format.eq(call.b_format),
-            offered.mode.eq(call.mode),
-            offered.rows.eq(Mux(converts, 1, Mux(last_row, rows_left, self.rows))),
+            offered.rows.eq(Mux(last_row, rows_left, self.rows)),
             offered.cols.eq(Mux(last_col, cols_left, self.cols)),
-            offered.length.eq(Mux(converts, self.m, self.k)),
+            offered.length.eq(self.k),
         ]
         with m.If(self.clear):
             m.d.sync += self.active.eq(0)
@@ -80,7 +76,7 @@ class TileSequencer(Block):
         with m.Elif(self.commands.valid & self.commands.ready):
             with m.If(~last_col):
                 m.d.sync += cols_left.eq(cols_left - self.cols)
-            with m.Elif(~last_row & ~converts):
+            with m.Elif(~last_row):
                 m.d.sync += [rows_left.eq(rows_left - self.rows), cols_left.eq(self.n)]
             with m.Else():
                 m.d.sync += self.active.eq(0)

@@ -14,7 +14,10 @@ from typing import NamedTuple
 from pysim.config import ArrayConfig
 
 ENGINE_ENDS = 2
-"""From START to the first command, and from the last conversion until the stream has it taken."""
+"""From START to the first command, and from the last result's register until it is taken."""
+
+CONVERSION_CLOCKS = 7
+"""Clocks of a conversion in a pipeline, the register of the result included."""
 
 
 def gemm_cycles(config: ArrayConfig, m: int, n: int, k: int, *, load_c: bool) -> int:
@@ -34,15 +37,16 @@ def gemm_cycles(config: ArrayConfig, m: int, n: int, k: int, *, load_c: bool) ->
 def quantize_cycles(config: ArrayConfig, count: int) -> int:
     """Return the clock cycles to convert `count` numbers; 0 if there are none.
 
-    One command converts the full rows, and another what is left; on the engine, these are two
-    calls.
+    On the bare array, one command converts the full rows, and another what is left. On the engine
+    they are one packet of the converter, and the clocks those from its first transfer taken to its
+    last one given.
     """
     if count == 0:
         return 0
     full_rows, rest = divmod(count, config.cols)
-    commands = [rows for rows in (full_rows, min(rest, 1)) if rows]
     if config.latency:
-        return sum(1 + rows + ENGINE_ENDS for rows in commands)
+        return full_rows + min(rest, 1) + CONVERSION_CLOCKS
+    commands = [rows for rows in (full_rows, min(rest, 1)) if rows]
     return sum(1 + rows for rows in commands) + 1
 
 
@@ -94,13 +98,15 @@ def tile_clocks(
 def _engine_gemm(config: ArrayConfig, m: int, n: int, k: int, load_c: bool) -> int:
     """Return the clock cycles of a GEMM on the engine, from START to the last result.
 
-    Without products there is nothing to compute, and the results are conversions, a call for the
-    rows of each slot.
+    Without products there is nothing to compute, and the results are packets of the converter: one
+    for each slot that is `cols` wide, and in narrower ones one for each row.
     """
     if k == 0:
-        return -(-n // config.cols) * (m + -(-m // config.rows) * (1 + ENGINE_ENDS))
+        wide, narrow = n // config.cols, min(n % config.cols, 1)
+        packets = wide * -(-m // config.rows) + narrow * m
+        return (wide + narrow) * m + packets * CONVERSION_CLOCKS
     last = deque(tile_clocks(config, m, n, k, load_c=load_c), maxlen=1).pop()
-    return last.drain.stop + ENGINE_ENDS
+    return last.drain.stop + CONVERSION_CLOCKS - 1 + ENGINE_ENDS
 
 
 def _turn(earliest: int, latency: int, computed: int) -> int:

@@ -2,13 +2,16 @@
 
 from hw.registers import RegisterMap
 from pysim import ArrayConfig
+from pysim.cycles import CONVERSION_CLOCKS
 from rtl_gen.register_texts import markdown
 
 _STREAMS = {
     "s_axis_a": "columns of A: a code for each row of the array, row 0 in the lowest byte",
     "s_axis_b": "rows of B: a code for each column of the array",
-    "s_axis_c": "rows of C, or numbers to convert: FP32 for each column",
+    "s_axis_c": "rows of C: FP32 for each column",
     "m_axis_d": "rows of the result: 32 bits for each column, the code in the low ones",
+    "s_axis_x": "numbers to convert: FP32 in each lane",
+    "m_axis_y": "their codes: 32 bits in each lane, the code in the low ones",
 }
 _OTHERS = {
     "clk": "clock; everything happens at its rising edge",
@@ -40,7 +43,7 @@ def datasheet(config: ArrayConfig, ports: list[dict], registers: RegisterMap) ->
         elif prefix and port["name"].endswith("tkeep"):
             carries = "which bytes count"
         elif prefix and port["name"].endswith("tlast"):
-            carries = "last of a tile"
+            carries = f"last of a {'tensor' if prefix[-1] in 'xy' else 'tile'}"
         lines.append(f"| `{port['name']}` | {port['direction']} | {port['width']} | {carries} |")
     lines += [
         "",
@@ -50,10 +53,12 @@ def datasheet(config: ArrayConfig, ports: list[dict], registers: RegisterMap) ->
         "tiles, each from left to right; tiles at the lower and right edges are what is left. The "
         f"columns of a tile are cut into up to {latency} slots of {cols}. For each tile there is a "
         "packet on each stream: on A a transfer for each k, on B one for each k and slot, slot "
-        "after slot; on D, and on C if it is loaded, one for each slot and row, row after row. A "
-        "conversion is one packet of M transfers on C, and one on D. Lanes that a slot does not "
-        "use may carry anything; `tkeep` of the others must be set. Numbers are in little-endian "
-        "order.",
+        "after slot; on D, and on C if it is loaded, one for each slot and row, row after row. "
+        "Lanes that a slot does not use may carry anything; `tkeep` of the others must be set. "
+        "Numbers are in little-endian order.",
+        "",
+        f"A tensor of any length is a packet on X, {cols} numbers a transfer. The last one may end "
+        "with any lane, as its `tkeep` tells. Its codes are a packet on Y, likewise.",
         "",
         "## Clocks",
         "",
@@ -64,7 +69,8 @@ def datasheet(config: ArrayConfig, ports: list[dict], registers: RegisterMap) ->
         f"    {latency} K * ceil(M / {rows}) * ceil(N / {latency * cols}) + s",
         "",
         f"clocks; s, for the first tile to begin and the last one to leave, is at most "
-        f"{4 * latency + latency * rows * 2 + 2 * (rows + cols) + 16}. A conversion takes M + 5.",
+        f"{4 * latency + latency * rows * 2 + 2 * (rows + cols) + 22}. A tensor of n numbers takes "
+        f"ceil(n / {cols}) + {CONVERSION_CLOCKS} in the converter, which works beside the array.",
         "",
         "## Registers",
         "",

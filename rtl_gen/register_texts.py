@@ -10,9 +10,9 @@ def markdown(registers: RegisterMap) -> str:
         lines.append(f"| `{offset:#05x}` | [{register.name}](#{register.name}) | {register.doc} |")
     for offset, register in _at(registers):
         lines += ["", f"### {register.name}", ""]
-        refused = (
-            " Writes are refused while the engine is busy or failed." if register.locked else ""
-        )
+        refused = ""
+        if register.lock:
+            refused = f" Writes are refused while a {register.lock} is in work, or has failed."
         lines += [f"At `{offset:#05x}`: {register.doc}.{refused}", ""]
         lines += ["| bits | field | access | after reset | meaning |", "|---|---|---|---|---|"]
         for low, field in register.places():

@@ -15,6 +15,7 @@ from cosim.errors import CheckFailedError
 from cosim.mutation.mutants import read_commands
 from cosim.proofs import Outcome, smt
 from cosim.proofs.control import Control
+from cosim.proofs.converter import SCALE, SCALE_BITS
 from cosim.proofs.induction import Wires
 from cosim.proofs.layout import Command, Operand, Product
 from cosim.proofs.netlist import Netlist, Trace
@@ -89,11 +90,18 @@ def use_of(design: Design, module: str) -> Use:
     def mode_exists(mode: str) -> str:
         targets, roundings = len(OUTPUT_FORMATS), len(ROUNDINGS)
         return smt.conjunction(
-            [_below(smt.bits(mode, 0, 3), 3, targets), _below(smt.bits(mode, 3, 2), 2, roundings)]
+            [
+                _below(smt.bits(mode, 0, 3), 3, targets),
+                _below(smt.bits(mode, 3, 2), 2, roundings),
+                smt.implies(
+                    smt.equal(smt.bits(mode, 0, 3), smt.const(0, 3)),
+                    smt.equal(smt.bits(mode, SCALE, SCALE_BITS), smt.const(0, SCALE_BITS)),
+                ),
+            ]
         )
 
     if module.startswith(("fp8_converter", "fp8_result_column")):
-        says = "a mode names a target and a rounding that exist"
+        says = "a mode names a target, a rounding, and a scale that exist"
         return Use([Fact(says, lambda wires: mode_exists(wires.wire("mode")))])
     if module.startswith("fp8_tile_control"):
         control = Control(config, fields)

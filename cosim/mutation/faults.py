@@ -154,7 +154,7 @@ FAULTS = {
             lambda config: [
                 Edit(
                     "fp8_converter",
-                    rf"\w+ \| shifted_by_32\[{config.random_bits}\];",
+                    rf"\w+ \| \w+\[{config.random_bits}\];",
                     "1'h1;",
                 )
             ],
@@ -196,7 +196,7 @@ FAULTS = {
             "a result in FP32 keeps the payload of a NaN instead of becoming the canonical one",
             "fp8_converter",
             lambda config: [
-                Edit("fp8_converter", r"\w+ \? 32'd2143289344 : value;", "value;"),
+                Edit("fp8_converter", r"31'h7fc00000 :", "magnitude[30:0] :"),
             ],
         ),
         Fault(

@@ -4,6 +4,7 @@ from cosim.proofs import converter, lfsr, smt
 from cosim.proofs.netlist import Netlist, Trace
 from cosim.proofs.problem import Problem, Shown
 from cosim.proofs.statement import Statement, View
+from cosim.proofs.wires import same_wires
 from pysim import ArrayConfig
 
 
@@ -16,6 +17,34 @@ def statements(config: ArrayConfig) -> list[Statement]:
     """Return the statements about the foot of a column."""
     unit = module(config)
     lane = View(lfsr.module(config))
+    if config.latency:
+        shell = View(unit, (converter.module(config), lfsr.module(config)))
+        return [
+            Statement(
+                "column/moves",
+                unit,
+                "with an advance each number in the converter moves one part on, and an accepted "
+                "one enters; without, all stay where they are; after reset there are none",
+                (shell,),
+                lambda netlist: {"": _moves(netlist)},
+            ),
+            Statement(
+                "column/result",
+                unit,
+                "a number that leaves the converter leaves its code, which stays until the next "
+                "one, and is told of; flags are raised for such numbers alone",
+                (shell,),
+                lambda netlist: {"": _leaves(netlist)},
+            ),
+            Statement(
+                "column/draws",
+                unit,
+                "the lane draws once for each number that is to be rounded with a draw, at its "
+                "turn, and for nothing else; it is loaded, and read, as the column is",
+                (shell,),
+                lambda netlist: {"": _draws_at_turn(netlist)},
+            ),
+        ]
     return [
         Statement(
             "column/result",
@@ -90,3 +119,59 @@ def _draws(column: Netlist, lane: Netlist) -> Problem:
             "got": Shown(got),
         },
     )
+
+
+def _moves(column: Netlist) -> Problem:
+    unit = Trace(column, "column", 1)
+    parts = converter.PARTS
+    accept, advance, inside = unit.vector("accept"), unit.wire("advance"), unit.wire("inside")
+    entering = smt.concat(smt.bits(inside, 0, parts - 1), accept)
+    after = smt.choose(advance, entering, inside)
+    after = smt.choose(unit.wire("rst"), smt.const(0, parts), after)
+    pairs = {
+        "which parts have a number": (unit.wire("inside", 1), after),
+        "which parts move": (
+            unit.wire("converter.move"),
+            smt.choose(advance, entering, smt.const(0, parts)),
+        ),
+        "the number": (unit.wire("converter.value"), unit.wire("value")),
+        "the mode": (unit.wire("converter.mode"), unit.wire("mode")),
+    }
+    return same_wires(unit, pairs)
+
+
+def _leaves(column: Netlist) -> Problem:
+    unit = Trace(column, "column", 1)
+    advance, last = unit.wire("advance"), smt.bit(unit.wire("inside"), converter.PARTS - 1)
+    leaves = smt.conjunction([advance, last])
+    kept = unit.wire("kept")
+    pairs = {
+        "the code": (
+            unit.wire("code", 1),
+            smt.choose(leaves, unit.wire("converter.code"), unit.wire("code")),
+        ),
+        "the flags": (
+            unit.wire("flags"),
+            smt.choose(leaves, unit.wire("converter.flags"), smt.const(0, 4)),
+        ),
+        "whether it is told of": (unit.wire("kept", 1), smt.choose(advance, last, kept)),
+    }
+    return same_wires(unit, pairs)
+
+
+def _draws_at_turn(column: Netlist) -> Problem:
+    unit = Trace(column, "column")
+    turn = smt.bit(unit.wire("converter.move"), converter.PARTS - 1)
+    pairs = {
+        "when the lane draws": (
+            unit.wire("lfsr.advance"),
+            smt.conjunction([turn, unit.wire("converter.draws")]),
+        ),
+        "the draw": (unit.vector("converter.draw"), unit.vector("lfsr.draw")),
+        "the state": (unit.wire("state"), unit.wire("lfsr.state")),
+        **{
+            f"{name} of the lane": (unit.wire(f"lfsr.{name}"), unit.wire(name))
+            for name in ("seed", "load", "load_state", "rst")
+        },
+    }
+    return same_wires(unit, pairs)

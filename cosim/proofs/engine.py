@@ -1,8 +1,8 @@
 """The top of the engine: AXI4-Stream in and out, faults, the end of a call, counters, interrupt.
 
 The array is left open: its outputs may be anything, but for what `cosim.proofs.schedule` and
-`cosim.proofs.overlap` prove of it, which is supposed here. So are registers and sequencer where
-nothing depends on what they do.
+`cosim.proofs.overlap` prove of it, which is supposed here. So are the streaming converter, and
+registers and sequencer where nothing depends on what they do.
 """
 
 from cosim.proofs import registers, sequencer, smt
@@ -17,13 +17,13 @@ from hw.registers import Register
 from pysim import ArrayConfig
 from rtl_gen import Design
 
-ARRAY = "fp8_overlapped_array"
+ARRAY, CONVERTER = "fp8_overlapped_array", "fp8_stream_converter"
 LARGEST = 16_777_215
 TARGETS, ROUNDINGS = 5, 3
 STREAMS = {"a": 1, "b": 1, "c": 4}
 """Streams in, and the bytes of a lane of each."""
-MOST_TILES = 3
-"""One tile is prepared, one computes, and one leaves."""
+MOST_TILES = 9
+"""One tile is prepared, one computes, and each row in a converter may be a tile that leaves."""
 TILE_BITS = 4
 
 
@@ -32,7 +32,7 @@ def statements(design: Design) -> list[Statement]:
     top, config = design.manifest["top"], design.config
     spec = _Top(config, design.manifest["command_fields"])
     others = (registers.MODULE, sequencer.module(config))
-    alone = View(top, (ARRAY, *others))
+    alone = View(top, (ARRAY, CONVERTER, *others))
 
     def in_one_clock(problem):
         return lambda netlist: {"": problem(netlist)}
@@ -57,7 +57,7 @@ def statements(design: Design) -> list[Statement]:
         ),
         (
             "settings",
-            View(top, (ARRAY,)),
+            View(top, (ARRAY, CONVERTER)),
             in_runs(spec.settings),
             "a tile is only left while the engine is busy; sizes and mode are allowed then, and "
             "stay as they are",
@@ -91,7 +91,7 @@ def statements(design: Design) -> list[Statement]:
         ),
         (
             "ends",
-            View(top, (ARRAY, registers.MODULE)),
+            View(top, (ARRAY, CONVERTER, registers.MODULE)),
             in_runs(spec.ends),
             "a call is busy from its start until the last result of its last tile has been taken, "
             "which sets DONE, or until it fails or is cleared; each packet of D belongs to a tile",
@@ -113,7 +113,15 @@ def statements(design: Design) -> list[Statement]:
             "lanes",
             alone,
             in_one_clock(spec.lanes),
-            "the lane that LANE names is read, and loaded with both words at once",
+            "the lane that LANE names is read, and loaded with both words at once; so is that of "
+            "X_LANE",
+        ),
+        (
+            "converter",
+            alone,
+            in_one_clock(spec.converter),
+            "the converter has the streams X and Y, its mode, and CLEAR; what it tells reaches its "
+            "bits, its flags unless it has failed; X_CYCLES counts its clocks, its first included",
         ),
     )
     return [
@@ -168,17 +176,20 @@ class _Top:
         return smt.disjunction([stopped, *(self._wrong(clock, stream) for stream in STREAMS)])
 
     def _sound(self, clock: Clock) -> tuple[str, str]:
-        """Whether sizes, and mode, of a GEMM are allowed."""
+        """Whether sizes, and mode, of a call are allowed."""
         sizes = smt.conjunction(
             smt.conjunction([f"(bvuge {size} {smt.const(1, 32)})", f"(bvule {size} {limit})"])
             for limit in [smt.const(LARGEST, 32)]
             for size in (clock.wire(f"registers.size_{side}_size") for side in sequencer.SIZES)
         )
-        target, rounding = (clock.wire(f"registers.mode_{name}") for name in ("target", "rounding"))
+        target, rounding, scale = (
+            clock.wire(f"registers.mode_{name}") for name in ("target", "rounding", "scale")
+        )
         mode = smt.conjunction(
             [
                 f"(bvult {target} {smt.const(TARGETS, 3)})",
                 f"(bvult {rounding} {smt.const(ROUNDINGS, 2)})",
+                smt.implies(smt.equal(target, smt.const(0, 3)), smt.equal(scale, smt.const(0, 8))),
             ]
         )
         return sizes, mode
@@ -186,9 +197,10 @@ class _Top:
     def _starts(self, clock: Clock) -> str:
         return smt.conjunction([clock.wire("registers.start_start"), *self._sound(clock)])
 
-    def _gemm(self, clock: Clock) -> str:
-        """Whether a call is a GEMM."""
-        return smt.equal(clock.vector("registers.mode_operation"), "#b0")
+    def _mode(self, clock: Clock, name: str) -> str:
+        """The mode of conversions that a register holds."""
+        fields = ("scale", "saturate", "rounding", "target")
+        return smt.concat(*(clock.vector(f"registers.{name}_{field}") for field in fields))
 
     def _counter(self, clock: Clock, name: str) -> str:
         return smt.concat(
@@ -226,10 +238,9 @@ class _Top:
         call = Command(now.wire("sequencer.call"), self.fields)
         for name in self.fields:
             if name not in ("rows", "cols", "length"):
-                mode = name.removeprefix("mode_")
                 pairs[f"{name} of the call"] = (
                     call.field(name),
-                    now.vector(f"registers.mode_{mode}"),
+                    now.vector(f"registers.mode_{name}"),
                 )
         for side in sequencer.SIZES:
             pairs[f"size {side}"] = (
@@ -247,7 +258,11 @@ class _Top:
             ),
             "tiles that are taken back": (now.wire("sequencer.clear"), ended),
             "bits that are cleared": (now.wire("registers.clear"), _clear(now)),
-            "lock": (now.wire("registers.lock"), smt.disjunction([_busy(now), _failed(now)])),
+            "mode of the array": (now.wire("array.mode"), self._mode(now, "mode")),
+            "lock": (
+                now.wire("registers.lock_call"),
+                smt.disjunction([_busy(now), _failed(now)]),
+            ),
             "error LOCKED": (
                 now.wire("registers.errors_locked_set"),
                 now.wire("registers.refused"),
@@ -270,7 +285,7 @@ class _Top:
                 for name, sound in (("size", sizes), ("mode", mode))
             },
         }
-        return same_wires(now.trace, pairs, [smt.assume(self._gemm(now))])
+        return same_wires(now.trace, pairs)
 
     def offered(self, netlist: Netlist) -> Problem:
         """Return the problem of the rule of AXI4-Stream for who sends."""
@@ -403,7 +418,7 @@ class _Top:
             )
             for name, step in steps.items()
         }
-        return same_wires(now.trace, pairs, [smt.assume(self._gemm(now))])
+        return same_wires(now.trace, pairs)
 
     def interrupt(self, netlist: Netlist) -> Problem:
         """Return the problem of the interrupt."""
@@ -411,7 +426,8 @@ class _Top:
         errors = smt.disjunction(
             now.wire(f"registers.errors_{field.name}") for field in self._register("errors").fields
         )
-        causes = {"done": now.wire("registers.status_done"), "error": errors}
+        causes = {name: now.wire(f"registers.status_{name}") for name in ("done", "x_done")}
+        causes["error"] = errors
         expected = smt.disjunction(
             smt.conjunction([cause, now.wire(f"registers.interrupts_{name}")])
             for name, cause in causes.items()
@@ -421,35 +437,92 @@ class _Top:
     def lanes(self, netlist: Netlist) -> Problem:
         """Return the problem of reading and loading the lanes of random bits."""
         now = _begin(netlist)
-        index, width = now.wire("registers.lane_index"), self.config.lfsr_width
+        pairs = self._lanes(now, "lane", "array") | self._lanes(now, "x_lane", "converter")
+        return same_wires(now.trace, pairs)
+
+    def _lanes(self, now: Clock, name: str, owner: str) -> dict[str, tuple[str, str]]:
+        index, width = now.wire(f"registers.{name}_index"), self.config.lfsr_width
         index_bits, lane_bits = (
-            netlist.widths[name] for name in ("registers.lane_index", "array.lfsr_lane")
+            now.trace.netlist.widths[wire]
+            for wire in (f"registers.{name}_index", f"{owner}.lfsr_lane")
         )
         there = f"(bvult {index} {smt.const(self.config.cols, index_bits)})"
         if 1 << index_bits == self.config.cols:
             there = "true"
         written = {
-            half: now.wire(f"registers.lane_{half}_state_written") for half in ("low", "high")
+            half: now.wire(f"registers.{name}_{half}_state_written") for half in ("low", "high")
         }
+        waiting = f"{name}_low"
         low = smt.choose(
-            now.wire("registers.lane_low_state_write"), written["low"], now.wire("lane_low")
+            now.wire(f"registers.{name}_low_state_write"), written["low"], now.wire(waiting)
         )
         low = smt.choose(now.wire("rst"), smt.const(0, 32), low)
-        state = smt.choose(there, now.wire("array.lfsr_state"), smt.const(0, width))
+        state = smt.choose(there, now.wire(f"{owner}.lfsr_state"), smt.const(0, width))
         state = smt.extend(state, width, 64)
+        return {
+            f"the lane of the {owner}": (
+                now.vector(f"{owner}.lfsr_lane"),
+                smt.bits(index, 0, lane_bits),
+            ),
+            f"the low word that waits for the {owner}": (now.later.wire(waiting), low),
+            f"when the {owner} loads": (
+                now.wire(f"{owner}.lfsr_load"),
+                smt.conjunction([now.wire(f"registers.{name}_high_state_write"), there]),
+            ),
+            f"what the {owner} loads": (
+                now.wire(f"{owner}.lfsr_load_state"),
+                smt.bits(smt.concat(written["high"], now.wire(waiting)), 0, width),
+            ),
+            f"the low word of the {owner}": (
+                now.wire(f"registers.{name}_low_state"),
+                smt.bits(state, 0, 32),
+            ),
+            f"the high word of the {owner}": (
+                now.wire(f"registers.{name}_high_state"),
+                smt.bits(state, 32, 32),
+            ),
+        }
+
+    def converter(self, netlist: Netlist) -> Problem:
+        """Return the problem of what the streaming converter is connected to."""
+        now = _begin(netlist)
+        busy, failed, starts = (
+            now.wire(f"converter.{name}") for name in ("busy", "failed", "starts")
+        )
         pairs = {
-            "the lane": (now.vector("array.lfsr_lane"), smt.bits(index, 0, lane_bits)),
-            "the low word that waits": (now.later.wire("lane_low"), low),
-            "when it is loaded": (
-                now.wire("array.lfsr_load"),
-                smt.conjunction([now.wire("registers.lane_high_state_write"), there]),
+            f"{wire} of {port}": (now.vector(f"converter.{port}_{wire}"), now.vector(outside))
+            for port, outside_port in (("x", "s_axis_x"), ("y", "m_axis_y"))
+            for wire in ("tdata", "tkeep", "tlast", "tvalid", "tready")
+            for outside in [f"{outside_port}_{wire}"]
+        }
+        pairs |= {
+            f"{name} of the registers": (now.wire(f"registers.{name}"), now.wire(f"converter.{of}"))
+            for name, of in (
+                ("status_x_busy", "busy"),
+                ("status_x_failed", "failed"),
+                ("status_x_done_set", "ends"),
+                ("errors_x_packet_set", "wrong_packet"),
+                ("errors_x_mode_set", "wrong_mode"),
+            )
+        }
+        for i, name in enumerate(FLAGS):
+            if name != "invalid":
+                raised = smt.conjunction(
+                    [smt.bit(now.wire("converter.flags"), i), smt.negation(failed)]
+                )
+                pairs[f"flag {name}"] = (now.wire(f"registers.x_flags_{name}_set"), raised)
+        steps = smt.extend(smt.as_bit(smt.disjunction([busy, starts])), 1, COUNTER_BITS)
+        begin = smt.choose(starts, smt.const(0, COUNTER_BITS), self._counter(now, "x_cycles"))
+        ended = smt.disjunction([now.wire("rst"), _clear(now)])
+        pairs |= {
+            "mode": (now.wire("converter.mode"), self._mode(now, "x_mode")),
+            "clear": (now.wire("converter.clear"), _clear(now)),
+            "reset": (now.wire("converter.rst"), now.wire("rst")),
+            "lock": (now.wire("registers.lock_packet"), smt.disjunction([busy, failed])),
+            "clocks": (
+                self._counter(now.later, "x_cycles"),
+                smt.choose(ended, smt.const(0, COUNTER_BITS), f"(bvadd {begin} {steps})"),
             ),
-            "what is loaded": (
-                now.wire("array.lfsr_load_state"),
-                smt.bits(smt.concat(written["high"], now.wire("lane_low")), 0, width),
-            ),
-            "the low word": (now.wire("registers.lane_low_state"), smt.bits(state, 0, 32)),
-            "the high word": (now.wire("registers.lane_high_state"), smt.bits(state, 32, 32)),
         }
         return same_wires(now.trace, pairs)
 
@@ -470,9 +543,6 @@ class _Top:
                     ),
                 ),
             }
-
-        def assumptions(clock: Clock) -> dict[str, str]:
-            return {"a GEMM": self._gemm(clock)}
 
         def goals(clock: Clock) -> dict[str, str]:
             left = clock.later.wire("sequencer.active")
@@ -495,7 +565,6 @@ class _Top:
             netlist,
             goals=goals,
             invariant=allowed,
-            assumptions=assumptions,
             clocks=6,
             shown=shown,
         )
@@ -574,7 +643,6 @@ class _Top:
                 "START is locked": smt.implies(
                     clock.wire("registers.start_start"), smt.negation(locked)
                 ),
-                "a GEMM": self._gemm(clock),
             }
 
         def goals(clock: Clock) -> dict[str, str]:
@@ -618,7 +686,7 @@ class _Top:
         def invariant(clock: Clock) -> dict[str, str]:
             most = smt.const(MOST_TILES, TILE_BITS)
             total = f"(bvadd {clock.count('inside')} {one_if(leaves(clock))})"
-            counted = smt.extend(clock.wire("tiles_inside"), 3, TILE_BITS)
+            counted = clock.wire("tiles_inside")
             return {
                 **holds(clock),
                 "tiles are counted": smt.equal(counted, total),

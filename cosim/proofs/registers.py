@@ -126,17 +126,19 @@ class _Registers:
 
     def refusals(self, clock: Clock) -> dict[str, str]:
         """How writes are answered."""
-        done, lock = self._done(clock), clock.wire("lock")
+        done = self._done(clock)
         response = smt.choose(self._allowed(clock), _response(OKAY), _response(SLVERR))
         locked = smt.disjunction(
-            self._names(clock.count("address"), register)
+            smt.conjunction(
+                [self._names(clock.count("address"), register), self._locked(clock, register)]
+            )
             for register in self.registers.registers
-            if register.locked
+            if register.lock
         )
         return {
             "the response": smt.implies(done, smt.equal(clock.later.wire("bus_bresp"), response)),
             "what is refused for the lock": smt.equal(
-                clock.wire("refused"), smt.conjunction([done, lock, locked])
+                clock.wire("refused"), smt.conjunction([done, locked])
             ),
         }
 
@@ -313,7 +315,10 @@ class _Registers:
         return {
             **{name: Shown(clock.vector(f"bus_{name}")) for name in channels},
             **{name: Shown(clock.count(name)) for name in ("address", "word", "strobes")},
-            **{name: Shown(clock.vector(name)) for name in ("lock", "clear")},
+            **{
+                name: Shown(clock.vector(name))
+                for name in (*map(_lock, self.registers.locks), "clear")
+            },
         }
 
     def _done(self, clock: Clock) -> str:
@@ -330,8 +335,11 @@ class _Registers:
 
     def _effect(self, clock: Clock, register: Register) -> str:
         """Whether the write that is remembered goes to a register, and may."""
-        unlocked = [smt.negation(clock.wire("lock"))] if register.locked else []
+        unlocked = [smt.negation(self._locked(clock, register))] if register.lock else []
         return smt.conjunction([self._names(clock.count("address"), register), *unlocked])
+
+    def _locked(self, clock: Clock, register: Register) -> str:
+        return clock.wire(_lock(register.lock))
 
     def _allowed(self, clock: Clock) -> str:
         return smt.disjunction(
@@ -379,6 +387,10 @@ def _response(code: int) -> str:
 
 def _taken(clock: Clock, channel: str) -> str:
     return smt.conjunction(clock.wire(f"bus_{channel}{wire}") for wire in ("valid", "ready"))
+
+
+def _lock(name: str) -> str:
+    return f"lock_{name}"
 
 
 def _stays(clock: Clock, channel: str) -> str:

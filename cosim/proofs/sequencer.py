@@ -72,9 +72,7 @@ class _Sequencer:
         """Sizes are allowed, and stay while tiles are left, as registers that are locked do."""
         starts = clock.wire("start")
         active = clock.later.wire("active")
-        operation = Command(clock.wire("call"), self.fields).field("operation")
         return {
-            "a GEMM": smt.equal(operation, "#b0"),
             "sizes are allowed": smt.implies(
                 starts,
                 smt.conjunction(less(number(0), self._size(clock, side)) for side in "mn"),

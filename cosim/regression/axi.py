@@ -1,4 +1,4 @@
-"""The test bench of the GEMM engine: calls made through its registers and streams."""
+"""The test bench of the GEMM engine: calls and conversions by its registers and streams."""
 
 import math
 import zlib
@@ -34,6 +34,10 @@ NAMES: list[str] = []
 
 PATIENCE = 1_000_000
 """Nanoseconds that a packet, or a sender, is waited for."""
+
+
+_OFFERED = ("tvalid", "tdata", "tkeep", "tlast")
+_OF_CONVERSION = ("rounding", "saturate", "scale")
 
 
 def engine_test(function: Callable[["EngineTB"], Awaitable[None]]):
@@ -98,9 +102,12 @@ class EngineTB:
         self.bus = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
         self.sources = {
             name: AxiStreamSource(AxiStreamBus.from_prefix(dut, f"s_axis_{name}"), dut.clk, dut.rst)
-            for name in "abc"
+            for name in "abcx"
         }
-        self.results = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_d"), dut.clk, dut.rst)
+        self.sinks = {
+            name: AxiStreamSink(AxiStreamBus.from_prefix(dut, f"m_axis_{name}"), dut.clk, dut.rst)
+            for name in "dy"
+        }
 
     async def start(self) -> None:
         """Start the clock, and reset the engine."""
@@ -119,15 +126,18 @@ class EngineTB:
             getattr(self.dut, name) for name in names if name.endswith(("valid", "ready", "irq"))
         ]
         digest = 0
-        results = [getattr(self.dut, f"m_axis_d_{name}") for name in ("tdata", "tkeep", "tlast")]
+        results = [
+            [getattr(self.dut, f"m_axis_{sink}_{name}") for name in _OFFERED] for sink in self.sinks
+        ]
         while True:
             await FallingEdge(self.dut.clk)
             await ReadOnly()
             seen = [str(port.value) for port in ports]
-            if self.dut.m_axis_d_tvalid.value:
-                data, keep, last = (str(port.value) for port in results)
-                used = "".join(b for i, b in enumerate(data) if keep[i // 8] == "1")
-                seen += [used, keep, last]
+            for valid, *offered in results:
+                if valid.value:
+                    data, keep, last = (str(port.value) for port in offered)
+                    used = "".join(b for i, b in enumerate(data) if keep[i // 8] == "1")
+                    seen += [used, keep, last]
             if self.dut.s_axil_rvalid.value:
                 seen.append(str(self.dut.s_axil_rdata.value))
             digest = zlib.crc32("".join(seen).encode(), digest)
@@ -143,9 +153,12 @@ class EngineTB:
         self.golden = GoldenEngine(self.config)
 
     def forget(self) -> None:
-        """Drop what waits in the models of the streams."""
-        for stream in (*self.sources.values(), self.results):
+        """Drop what waits in the models of the streams, packets that have not ended too."""
+        for stream in (*self.sources.values(), *self.sinks.values()):
             stream.clear()
+        for sink in self.sinks.values():
+            sink.assert_reset(True)
+            sink.assert_reset(False)
 
     async def clocks(self, count: int) -> None:
         """Wait for clocks."""
@@ -166,7 +179,7 @@ class EngineTB:
             *(write.aw_channel, write.w_channel, write.b_channel),
             *(read.ar_channel, read.r_channel),
         )
-        for port in (*self.sources.values(), self.results, *channels):
+        for port in (*self.sources.values(), *self.sinks.values(), *channels):
             seed = int(self.rng.integers(1 << 32))
             port.clear_pause_generator()
             port.pause = False
@@ -203,26 +216,36 @@ class EngineTB:
         return {name for name, value in (await self.fields("errors")).items() if value}
 
     async def counters(self) -> dict[str, int]:
-        """Read the counters."""
-        return {
-            name: await self.read(f"{name}_low") | await self.read(f"{name}_high") << 32
-            for name in COUNTERS
-        }
+        """Read the counters of a call."""
+        return {name: await self.counter(name) for name in COUNTERS}
 
-    async def load_lanes(self, states: np.ndarray) -> None:
-        """Load the lanes of random bits."""
+    async def counter(self, name: str) -> int:
+        """Read a counter."""
+        return await self.read(f"{name}_low") | await self.read(f"{name}_high") << 32
+
+    async def load_lanes(self, states: np.ndarray, name: str = "lane") -> None:
+        """Load the lanes of random bits, of the array or by another name."""
         for lane, state in enumerate(int(state) for state in states):
-            await self.write("lane", lane)
-            await self.write("lane_low", state & 0xFFFFFFFF)
-            await self.write("lane_high", state >> 32)
+            await self.write(name, lane)
+            await self.write(f"{name}_low", state & 0xFFFFFFFF)
+            await self.write(f"{name}_high", state >> 32)
 
-    async def lanes(self) -> np.ndarray:
-        """Read the lanes of random bits."""
+    async def lanes(self, name: str = "lane") -> np.ndarray:
+        """Read them."""
         states = []
         for lane in range(self.config.cols):
-            await self.write("lane", lane)
-            states.append(await self.read("lane_low") | await self.read("lane_high") << 32)
+            await self.write(name, lane)
+            states.append(await self.read(f"{name}_low") | await self.read(f"{name}_high") << 32)
         return np.array(states, dtype=np.uint64)
+
+    async def write_fields(self, name: str, **values: int) -> None:
+        """Write a register of which some fields are not 0."""
+        register = next(one for one in self.registers.registers if one.name == name)
+        word = 0
+        for low, field in register.places():
+            word |= (values.pop(field.name, 0) & ((1 << field.width) - 1)) << low
+        assert not values
+        await self.write(name, word)
 
     async def check_registers_after_reset(self, settings: bool = True) -> None:
         """Check that registers read as after reset; settings, which CLEAR leaves, only if asked."""
@@ -249,65 +272,59 @@ class EngineTB:
                 return call
 
     def random_conversion(self) -> Call:
-        """Return a random conversion of whole rows."""
-        call, _ = random_conversion(self.rng, self.config, self.golden.random_state)
-        x = call.operands["x"]
-        cols = self.config.cols
-        rows = max(1, -(-min(x.size, 400) // cols))
-        operands = {"x": np.resize(x, (rows, cols))}
-        return Call(call.config, call.kind, operands, call.arguments, call.random_state)
+        """Return a random conversion of moderate size."""
+        while True:
+            call, _ = random_conversion(self.rng, self.config, self.golden.random_state)
+            x = call.operands["x"][: int(self.rng.integers(1, 400))]
+            if x.size:
+                return Call(call.config, call.kind, {"x": x}, call.arguments, call.random_state)
 
     def calls_of_hardware(self, call: Call) -> Iterator[Call]:
-        """Yield what a call of an engine comes to here: conversions have rows, GEMMs products."""
-        cols = self.config.cols
-        if call.kind == "quantize":
-            x = call.operands["x"].reshape(-1)
-            whole = x.size // cols * cols
-            parts = [x[:whole].reshape(-1, cols), x[whole:].reshape(1, -1)]
-        elif 0 not in (*call.operands["a"].shape, *call.operands["b"].shape):
-            yield call
+        """Yield what a call of an engine comes to here: GEMMs have products, packets full rows."""
+        if call.kind == "quantize" or all(call.operands[side].size for side in "ab"):
+            if call.kind == "gemm" or call.operands["x"].size:
+                yield call
             return
-        else:
-            m, n = call.operands["a"].shape[0], call.operands["b"].shape[1]
-            start = call.operands.get("c", np.zeros((m, n), dtype=np.float32))
-            rows = self.config.rows
-            parts = [
-                start[top : top + rows, left : left + cols]
-                for top in range(0, m, rows)
-                for left in range(0, n, cols)
-            ]
-        names = ("rounding", "saturate")
-        arguments = {name: call.arguments[name] for name in names}
-        arguments["fmt"] = call.arguments.get("fmt", call.arguments.get("out_format"))
-        for part in parts:
-            if part.size and arguments["fmt"] != FP32.name:
-                operands = {"x": np.ascontiguousarray(part)}
-                yield Call(call.config, "quantize", operands, arguments, self.golden.random_state)
+        m, n = call.operands["a"].shape[0], call.operands["b"].shape[1]
+        start = call.operands.get("c", np.zeros((m, n), dtype=np.float32))
+        rows, cols = self.config.rows, self.config.cols
+        tiles = [
+            start[top : top + rows, left : left + cols]
+            for top in range(0, m, rows)
+            for left in range(0, n, cols)
+        ]
+        arguments = {
+            name: call.arguments[name] for name in _OF_CONVERSION if name in call.arguments
+        }
+        arguments["fmt"] = call.arguments["out_format"]
+        for tile in tiles:
+            for x in [tile] if tile.shape[1] == cols else tile:
+                if x.size and arguments["fmt"] != FP32.name:
+                    operands = {"x": np.ascontiguousarray(x)}
+                    yield Call(
+                        call.config, "quantize", operands, arguments, self.golden.random_state
+                    )
 
     async def configure(self, call: Call) -> None:
         """Write the settings of a call."""
         arguments, operands = call.arguments, call.operands
-        if call.kind == "gemm":
-            (m, k), n = operands["a"].shape, operands["b"].shape[1]
-            target, operation = arguments["out_format"], 0
-            formats = [
-                OPERAND_FORMATS.index(get_format(arguments[f"{side}_format"], OPERAND_FORMATS))
-                for side in "ab"
-            ]
-        else:
-            (m, n), k = operands["x"].shape, 0
-            target, operation, formats = arguments["fmt"], 1, [0, 0]
+        target = get_format(
+            arguments["out_format" if call.kind == "gemm" else "fmt"], OUTPUT_FORMATS
+        )
         mode = {
-            "operation": operation,
-            "load_c": int("c" in operands),
-            "a_format": formats[0],
-            "b_format": formats[1],
-            "target": OUTPUT_FORMATS.index(get_format(target, OUTPUT_FORMATS)),
+            "target": OUTPUT_FORMATS.index(target),
             "rounding": ROUNDINGS.index(Rounding(arguments["rounding"])),
             "saturate": int(arguments["saturate"]),
+            "scale": arguments.get("scale", 0),
         }
-        register = next(one for one in self.registers.registers if one.name == "mode")
-        await self.write("mode", sum(mode[f.name] << low for low, f in register.places()))
+        if call.kind == "quantize":
+            await self.write_fields("x_mode", **mode)
+            return
+        for side in "ab":
+            fmt = get_format(arguments[f"{side}_format"], OPERAND_FORMATS)
+            mode[f"{side}_format"] = OPERAND_FORMATS.index(fmt)
+        await self.write_fields("mode", load_c=int("c" in operands), **mode)
+        (m, k), n = operands["a"].shape, operands["b"].shape[1]
         for side, size in (("m", m), ("n", n), ("k", k)):
             await self.write(f"size_{side}", size)
 
@@ -316,7 +333,12 @@ class EngineTB:
         rows, cols = self.config.rows, self.config.cols
         operands = call.operands
         if call.kind == "quantize":
-            return {"a": [], "b": [], "c": [self._rows(operands["x"].view(np.uint32), cols)]}
+            flat = operands["x"].reshape(-1).view(np.uint32)
+            whole, rest = np.split(flat, [flat.size // cols * cols])
+            parts = [self._rows(whole.reshape(-1, cols), cols)]
+            if rest.size:
+                parts.append(self._rows(rest[None], cols))
+            return {"x": [_joined(parts)]}
         packets: dict[str, list[Packet]] = {"a": [], "b": [], "c": []}
         a, b = operands["a"], operands["b"]
         for top, slots in self.tiles(a.shape[0], b.shape[1]):
@@ -358,21 +380,21 @@ class EngineTB:
         rows, cols = self.config.rows, self.config.cols
         if call.kind == "quantize":
             shape = call.operands["x"].shape
-            return (await self._numbers(math.prod(shape))).reshape(shape)
+            return (await self._numbers("y", math.prod(shape))).reshape(shape)
         m, n = call.operands["a"].shape[0], call.operands["b"].shape[1]
         result = np.empty((m, n), dtype=np.uint32)
         for top, slots in self.tiles(m, n):
             height = min(rows, m - top)
             widths = [min(cols, n - left) for left in slots]
-            numbers = await self._numbers(height * sum(widths))
+            numbers = await self._numbers("d", height * sum(widths))
             for left, width in zip(slots, widths, strict=True):
                 part, numbers = np.split(numbers, [height * width])
                 result[top : top + rows, left : left + cols] = part.reshape(height, width)
         return result
 
-    async def _numbers(self, count: int) -> np.ndarray:
+    async def _numbers(self, name: str, count: int) -> np.ndarray:
         """Take a packet of results."""
-        frame = await with_timeout(self.results.recv(), PATIENCE, "ns")
+        frame = await with_timeout(self.sinks[name].recv(), PATIENCE, "ns")
         data = bytes(frame.tdata)
         assert len(data) == 4 * count, f"a packet of {len(data)} bytes, not of {count} numbers"
         return np.frombuffer(data, dtype=np.uint32)
@@ -386,10 +408,10 @@ class EngineTB:
         self.forget()
         self.golden = GoldenEngine(self.config)
 
-    async def idle(self) -> None:
-        """Wait until the engine is not busy."""
+    async def idle(self, name: str = "busy") -> None:
+        """Wait until the engine is not busy, or its converter."""
         for _ in range(1000):
-            if not (await self.fields("status"))["busy"]:
+            if not (await self.fields("status"))[name]:
                 return
         raise AssertionError("the engine stays busy")
 
@@ -400,25 +422,28 @@ class EngineTB:
         """
         self.golden.random_state = call.random_state
         expected = call.run(self.golden)
-        await self.load_lanes(call.random_state)
-        await self.write("flags", 0xF)
-        await self.write("status", 1 << 2)
+        gemm = call.kind == "gemm"
+        prefix = "" if gemm else "x_"
+        await self.load_lanes(call.random_state, f"{prefix}lane")
+        await self.write(f"{prefix}flags", 0xFFFFFFFF)
+        await self.write_fields("status", **{f"{prefix}done": 1})
         await self.configure(call)
-        if filled:
-            await self.send(self.packets(call))
-        await self.write("start", 1)
-        if not filled:
-            await self.send(self.packets(call))
+        packets = self.packets(call)
+        if gemm and not filled:
+            await self.write("start", 1)
+        await self.send(packets)
+        if gemm and filled:
+            await self.write("start", 1)
         codes = await self.receive(call)
-        await self.idle()
+        await self.idle(f"{prefix}busy")
         assert await self.errors() == set()
-        assert (await self.fields("status"))["done"]
-        name = call.arguments["out_format" if call.kind == "gemm" else "fmt"]
+        assert (await self.fields("status"))[f"{prefix}done"]
+        name = call.arguments["out_format" if gemm else "fmt"]
         fmt = get_format(name, OUTPUT_FORMATS)
         values = codes.view(np.float32) if fmt is FP32 else codes.astype(code_dtype(fmt))
-        flags = Flags.from_bits(await self.read("flags"))
+        flags = Flags(**{k: bool(v) for k, v in (await self.fields(f"{prefix}flags")).items()})
         # Cycles are the engine's own matter: they depend on the stalls.
-        got = Outcome(values, flags, expected.cycles, await self.lanes())
+        got = Outcome(values, flags, expected.cycles, await self.lanes(f"{prefix}lane"))
         differences = expected.differences(got)
         if differences:
             mismatch = Mismatch(
@@ -426,7 +451,6 @@ class EngineTB:
             )
             mismatch.save(Path(self.setup.traces).with_name(MISMATCH.format(test=self.name)))
         assert not differences, f"{call.describe()}: {'; '.join(differences)}"
-        counters = await self.counters()
-        if call.kind == "gemm":
+        if gemm:
             (m, k), n = call.operands["a"].shape, call.operands["b"].shape[1]
-            assert counters["macs"] == m * n * k, "macs"
+            assert (await self.counters())["macs"] == m * n * k, "macs"

@@ -396,6 +396,7 @@ class TB:
                     mode_target=_position(arguments["out_format"], OUTPUT_FORMATS),
                     mode_rounding=ROUNDINGS.index(Rounding.named(arguments["rounding"])),
                     mode_saturate=arguments["saturate"],
+                    mode_scale=arguments.get("scale", 0) & 0xFF,
                     rows=rows,
                     cols=cols,
                     length=k,
@@ -424,6 +425,7 @@ class TB:
                 mode_target=OUTPUT_FORMATS.index(fmt),
                 mode_rounding=ROUNDINGS.index(Rounding.named(arguments["rounding"])),
                 mode_saturate=arguments["saturate"],
+                mode_scale=arguments.get("scale", 0) & 0xFF,
                 cols=cols,
                 length=rows,
             )

@@ -26,7 +26,7 @@ void put(Port& port, const void* bytes, size_t count) {
 }
 
 struct Mode {
-    int32_t target, rounding, saturate;
+    int32_t target, rounding, saturate, scale;
 
     bool draws() const { return target != PASS_TARGET && rounding == STOCHASTIC; }
 };

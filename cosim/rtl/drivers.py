@@ -9,10 +9,10 @@ import numpy as np
 
 from cosim.errors import CheckFailedError
 from pysim import ArrayConfig
-from pysim.convert import ROUNDINGS, Rounding
-from pysim.cycles import ENGINE_ENDS, gemm_cycles
+from pysim.convert import ROUNDINGS
+from pysim.cycles import CONVERSION_CLOCKS, gemm_cycles
 from pysim.engine import GemmRequest, QuantizeRequest
-from pysim.formats import OPERAND_FORMATS, OUTPUT_FORMATS, FloatFormat
+from pysim.formats import OPERAND_FORMATS, OUTPUT_FORMATS
 
 _FAULTS = {
     1: "stopped answering",
@@ -28,7 +28,18 @@ MOST_CHUNKS = 64
 
 
 class _Mode(ctypes.Structure):
-    _fields_ = [("target", c_int32), ("rounding", c_int32), ("saturate", c_int32)]
+    _fields_ = [
+        ("target", c_int32),
+        ("rounding", c_int32),
+        ("saturate", c_int32),
+        ("scale", c_int32),
+    ]
+
+    @classmethod
+    def of(cls, request: GemmRequest | QuantizeRequest) -> "_Mode":
+        fmt = request.out_format if isinstance(request, GemmRequest) else request.fmt
+        rounding = ROUNDINGS.index(request.rounding)
+        return cls(OUTPUT_FORMATS.index(fmt), rounding, request.saturate, request.scale)
 
 
 class Driver(Protocol):
@@ -85,7 +96,7 @@ class ArrayDriver:
             *(self._array, self._threads, _address(a), _address(b), _address(c), m, n, k),
             OPERAND_FORMATS.index(request.a_format),
             OPERAND_FORMATS.index(request.b_format),
-            _mode(request.out_format, request.rounding, request.saturate),
+            _Mode.of(request),
             *(d.ctypes.data, byref(cycles), byref(flags)),
         )
         _check(status)
@@ -97,7 +108,7 @@ class ArrayDriver:
         cycles, flags = c_uint64(), c_uint32()
         status = self._library.array_convert(
             *(self._array, self._threads, values.ctypes.data, values.size),
-            _mode(request.fmt, request.rounding, request.saturate),
+            _Mode.of(request),
             *(codes.ctypes.data, byref(cycles), byref(flags)),
         )
         _check(status)
@@ -136,9 +147,7 @@ class EngineDriver:
             *(_Mode, c_void_p, *counted),
         ]
         library.engine_convert.argtypes = [
-            *(c_void_p, c_int, c_size_t, c_void_p),
-            *[c_size_t] * 3,
-            *(_Mode, c_void_p, *counted),
+            *(c_void_p, c_int, c_size_t, c_void_p, c_size_t, _Mode, c_void_p, *counted)
         ]
         self._engine: int = library.engine_open()
 
@@ -147,7 +156,7 @@ class EngineDriver:
         m, n, k = request.shape
         a, b, c = _operands(request)
         d = np.empty((m, n), dtype=np.uint32)
-        mode = _mode(request.out_format, request.rounding, request.saturate)
+        mode = _Mode.of(request)
         if k == 0:
             start = np.zeros((m, n), dtype=np.float32) if c is None else c
             return d, *self._convert_by_tiles(start, d, mode)
@@ -173,47 +182,44 @@ class EngineDriver:
     def quantize(self, request: QuantizeRequest) -> tuple[np.ndarray, int, int]:
         """Convert numbers."""
         values, codes = _numbers(request)
-        mode = _mode(request.fmt, request.rounding, request.saturate)
-        cols = self._config.cols
-        whole, rest = divmod(values.size, cols)
-        cycles = flags = 0
-        flat, target = values.reshape(-1), codes.reshape(-1)
-        for start, rows, width in ((0, whole, cols), (whole * cols, 1, rest)):
-            if rows and width:
-                part = slice(start, start + rows * width)
-                shape = (rows, width)
-                counted, raised = self._convert(
-                    flat[part].reshape(shape), target[part].reshape(shape), mode
-                )
-                cycles += counted
-                flags |= raised
-        return codes, cycles, flags
+        if values.size == 0:
+            return codes, 0, 0
+        return codes, *self._convert(values, codes, _Mode.of(request))
 
     def _convert_by_tiles(self, start: np.ndarray, d: np.ndarray, mode: _Mode) -> tuple[int, int]:
-        """Convert what a GEMM without products starts from, in the order of its tiles."""
+        """Convert what a GEMM without products starts from, in the order of its tiles.
+
+        A packet fills the lanes of all its transfers but the last: where a tile leaves some idle,
+        each row is one.
+        """
         rows, cols = self._config.rows, self._config.cols
         cycles = flags = 0
         for top in range(0, start.shape[0], rows):
             for left in range(0, start.shape[1], cols):
                 tile = slice(top, top + rows), slice(left, left + cols)
-                counted, raised = self._convert(start[tile], d[tile], mode)
-                cycles += counted
-                flags |= raised
+                numbers = np.ascontiguousarray(start[tile])
+                codes = np.empty(numbers.shape, dtype=np.uint32)
+                packets = 1 if numbers.shape[1] == cols else len(numbers)
+                for of_packet in np.array_split(np.arange(len(numbers)), packets):
+                    part = slice(of_packet[0], of_packet[-1] + 1)
+                    counted, raised = self._convert(numbers[part], codes[part], mode)
+                    cycles += counted
+                    flags |= raised
+                d[tile] = codes
         return cycles, flags
 
     def _convert(self, numbers: np.ndarray, codes: np.ndarray, mode: _Mode) -> tuple[int, int]:
-        """Convert [rows, at most `cols`] numbers; both arrays have the same strides."""
-        rows, width = numbers.shape
+        """Convert a packet of numbers; both arrays are contiguous."""
+        rows = -(-numbers.size // self._config.cols)
         step = _steps_of_chunk(rows, 1, self._config)
         cycles, flags = c_uint64(), c_uint32()
         status = self._library.engine_convert(
-            *(self._engine, self._threads, step, numbers.ctypes.data, rows, width),
-            numbers.strides[0] // numbers.itemsize,
+            *(self._engine, self._threads, step, numbers.ctypes.data, numbers.size),
             *(mode, codes.ctypes.data, byref(cycles), byref(flags)),
         )
         _check(status)
-        more_calls = len(list(_chunks(rows, step))) - 1
-        return cycles.value - more_calls * (1 + ENGINE_ENDS), flags.value
+        more_packets = len(list(_chunks(rows, step))) - 1
+        return cycles.value - more_packets * CONVERSION_CLOCKS, flags.value
 
     def read_state(self, states: np.ndarray) -> None:
         """Read the lanes."""
@@ -262,10 +268,6 @@ def _numbers(request: QuantizeRequest) -> tuple[np.ndarray, np.ndarray]:
 
 def _address(array: np.ndarray | None) -> int | None:
     return None if array is None else array.ctypes.data
-
-
-def _mode(fmt: FloatFormat, rounding: Rounding, saturate: bool) -> _Mode:
-    return _Mode(OUTPUT_FORMATS.index(fmt), ROUNDINGS.index(rounding), saturate)
 
 
 def _check(status: int) -> None:

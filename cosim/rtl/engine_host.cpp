@@ -1,8 +1,12 @@
-// The host of the simulated engine: whole GEMMs in, register accesses and full streams to the
-// Verilog, whole results out. Streams never stall, so the clocks that the engine counts are those of
-// the cycle model.
+// The host of the simulated engine: whole GEMMs and conversions in, register accesses and full
+// streams to the Verilog, whole results out. Streams never stall, so the clocks that the engine
+// counts are those of the cycle model.
 //
-// Large calls are cut into chunks of rows of tiles; the cut is the caller's.
+// Large calls are cut into chunks of rows, of tiles or of the numbers to convert; the cut is the
+// caller's.
+//
+// Array and converter have lanes of their own. A call that draws brings those that the call before
+// it left to the part that makes it, so that there is one set of lanes for both.
 //
 // "simulation.h" comes from the simulator. Its `Simulation` has a member for each port, `settle`,
 // to be called when inputs have changed, and `tick`, the clock's rising edge.
@@ -36,7 +40,6 @@ void put_ones(Port& port, size_t bits) {
 // What a call of the engine computes: m x n results.
 struct Call {
     Mode mode;
-    bool convert;
     int a_format, b_format;
     const uint8_t* a;   // columns of ROWS codes, tile row by tile row, k ascending
     const uint8_t* b;   // k x n codes
@@ -45,12 +48,35 @@ struct Call {
     size_t m, n, k, stride;
 
     uint32_t packed_mode() const {
-        return uint32_t(convert) << MODE_OPERATION | uint32_t(!convert && c) << MODE_LOAD_C |
-               uint32_t(a_format) << MODE_A_FORMAT | uint32_t(b_format) << MODE_B_FORMAT |
-               uint32_t(mode.target) << MODE_TARGET | uint32_t(mode.rounding) << MODE_ROUNDING |
-               uint32_t(mode.saturate) << MODE_SATURATE;
+        return uint32_t(c != nullptr) << MODE_LOAD_C | uint32_t(a_format) << MODE_A_FORMAT |
+               uint32_t(b_format) << MODE_B_FORMAT | uint32_t(mode.target) << MODE_TARGET |
+               uint32_t(mode.rounding) << MODE_ROUNDING |
+               uint32_t(mode.saturate) << MODE_SATURATE |
+               uint32_t(uint8_t(mode.scale)) << MODE_SCALE;
     }
 };
+
+// A conversion of `count` numbers.
+struct Conversion {
+    Mode mode;
+    const uint32_t* values;
+    uint32_t* codes;
+    size_t count;
+
+    uint32_t packed_mode() const {
+        return uint32_t(mode.target) << X_MODE_TARGET | uint32_t(mode.rounding) << X_MODE_ROUNDING |
+               uint32_t(mode.saturate) << X_MODE_SATURATE |
+               uint32_t(uint8_t(mode.scale)) << X_MODE_SCALE;
+    }
+};
+
+// The registers of a set of lanes.
+struct Lanes {
+    uint32_t index, low, high;
+};
+
+constexpr Lanes OF_THE_ARRAY{REGISTER_LANE, REGISTER_LANE_LOW, REGISTER_LANE_HIGH};
+constexpr Lanes OF_THE_CONVERTER{REGISTER_X_LANE, REGISTER_X_LANE_LOW, REGISTER_X_LANE_HIGH};
 
 // The place of a stream: the tile, and what is next of it.
 struct Place {
@@ -58,7 +84,7 @@ struct Place {
     size_t top = 0, left = 0, outer = 0, inner = 0;
 
     bool ended() const { return top >= call.m; }
-    size_t rows() const { return call.convert ? call.m : std::min<size_t>(ROWS, call.m - top); }
+    size_t rows() const { return std::min<size_t>(ROWS, call.m - top); }
     size_t slots() const { return (std::min(TILE_COLS, call.n - left) + COLS - 1) / COLS; }
     size_t slot_left(size_t slot) const { return left + slot * COLS; }
     size_t slot_cols(size_t slot) const { return std::min<size_t>(COLS, call.n - slot_left(slot)); }
@@ -88,13 +114,14 @@ class Engine {
         top->rst = 0;
         top->s_axil_wstrb = 0xf;
         top->s_axil_bready = top->s_axil_rready = 1;
-        top->m_axis_d_tready = 1;
+        top->m_axis_d_tready = top->m_axis_y_tready = 1;
         put_ones(top->s_axis_a_tkeep, ROWS);
         put_ones(top->s_axis_b_tkeep, COLS);
         put_ones(top->s_axis_c_tkeep, 4 * COLS);
     }
 
     Status run(const Call& call, uint64_t* cycles, uint32_t* flags) {
+        if (call.mode.draws()) bring(&OF_THE_ARRAY);
         for (const auto& [address, value] : std::vector<std::pair<uint32_t, uint32_t>>{
                  {REGISTER_MODE, call.packed_mode()},
                  {REGISTER_SIZE_M, uint32_t(call.m)},
@@ -114,22 +141,45 @@ class Engine {
         return DONE;
     }
 
+    Status run(const Conversion& conversion, uint64_t* cycles, uint32_t* flags) {
+        if (conversion.mode.draws()) bring(&OF_THE_CONVERTER);
+        if (!write(REGISTER_X_MODE, conversion.packed_mode())) return REFUSED;
+        if (!write(REGISTER_X_FLAGS, 0x7)) return REFUSED;
+        const Status status = stream(conversion);
+        if (status != DONE) return status;
+        while (read(REGISTER_STATUS) >> STATUS_X_BUSY & 1) {
+        }
+        if (read(REGISTER_ERRORS)) return FAILED;
+        *cycles = read(REGISTER_X_CYCLES_LOW) | uint64_t(read(REGISTER_X_CYCLES_HIGH)) << 32;
+        *flags = read(REGISTER_X_FLAGS) << FLAGS_OVERFLOW;
+        return DONE;
+    }
+
     void read_state(uint64_t* states) {
         for (int lane = 0; lane < COLS; ++lane) {
-            write(REGISTER_LANE, lane);
-            states[lane] = read(REGISTER_LANE_LOW) | uint64_t(read(REGISTER_LANE_HIGH)) << 32;
+            write(current->index, lane);
+            states[lane] = read(current->low) | uint64_t(read(current->high)) << 32;
         }
     }
 
     void write_state(const uint64_t* states) {
         for (int lane = 0; lane < COLS; ++lane) {
-            write(REGISTER_LANE, lane);
-            write(REGISTER_LANE_LOW, uint32_t(states[lane]));
-            write(REGISTER_LANE_HIGH, uint32_t(states[lane] >> 32));
+            write(current->index, lane);
+            write(current->low, uint32_t(states[lane]));
+            write(current->high, uint32_t(states[lane] >> 32));
         }
     }
 
   private:
+    // Makes lanes the current ones, with the states of those that were.
+    void bring(const Lanes* lanes) {
+        if (lanes == current) return;
+        uint64_t states[COLS];
+        read_state(states);
+        current = lanes;
+        write_state(states);
+    }
+
     void clock() {
         top->settle();
         top->tick();
@@ -179,12 +229,12 @@ class Engine {
         top->s_axil_awvalid = top->s_axil_wvalid = 1;
         int idle = 0;
         while (!d.ended()) {
-            top->s_axis_a_tvalid = !call.convert && !a.ended();
+            top->s_axis_a_tvalid = !a.ended();
             if (top->s_axis_a_tvalid) {
                 put(top->s_axis_a_tdata, column + (a.top / ROWS * call.k + a.inner) * ROWS, ROWS);
                 top->s_axis_a_tlast = a.last(1, call.k);
             }
-            top->s_axis_b_tvalid = !call.convert && !b.ended();
+            top->s_axis_b_tvalid = !b.ended();
             if (top->s_axis_b_tvalid) {
                 const size_t from = b.outer * call.n + b.slot_left(b.inner);
                 put(top->s_axis_b_tdata, call.b + from, b.slot_cols(b.inner));
@@ -225,7 +275,36 @@ class Engine {
         return DONE;
     }
 
+    // Sends a packet of numbers, and takes their codes.
+    Status stream(const Conversion& conversion) {
+        const auto width = [&](size_t from) { return std::min<size_t>(COLS, conversion.count - from); };
+        size_t sent = 0, got = 0;
+        int idle = 0;
+        while (got < conversion.count) {
+            top->s_axis_x_tvalid = sent < conversion.count;
+            if (top->s_axis_x_tvalid) {
+                put(top->s_axis_x_tdata, conversion.values + sent, 4 * width(sent));
+                put_ones(top->s_axis_x_tkeep, 4 * width(sent));
+                top->s_axis_x_tlast = sent + width(sent) == conversion.count;
+            }
+            top->settle();
+            const bool taken = top->s_axis_x_tvalid && top->s_axis_x_tready;
+            const bool given = top->m_axis_y_tvalid;
+            const bool last = top->m_axis_y_tlast;
+            if (given) std::memcpy(conversion.codes + got, &top->m_axis_y_tdata, 4 * width(got));
+            top->tick();
+
+            if (taken) sent += width(sent);
+            if (given) got += width(got);
+            if (given && last != (got == conversion.count)) return WRONG_PACKET;
+            idle = taken || given ? 0 : idle + 1;
+            if (idle > PATIENCE) return HUNG;
+        }
+        return DONE;
+    }
+
     std::unique_ptr<Simulation> top;
+    const Lanes* current = &OF_THE_ARRAY;
 };
 
 // Columns of the rows of A of each row of tiles, padded with zero codes.
@@ -248,10 +327,8 @@ Call part_of(const Call& whole, const uint8_t* a, size_t top, size_t rows,
     part.m = rows;
     if (whole.c) part.c += top * whole.stride;
     part.d += top * whole.stride;
-    if (!whole.convert) {
-        columns = transposed(a + top * whole.k, rows, whole.k);
-        part.a = columns.data();
-    }
+    columns = transposed(a + top * whole.k, rows, whole.k);
+    part.a = columns.data();
     return part;
 }
 
@@ -286,16 +363,26 @@ void engine_close(void* engine) { delete static_cast<Engine*>(engine); }
 int engine_gemm(void* engine, int threads, size_t chunk_rows, const uint8_t* a, const uint8_t* b,
                 const uint32_t* c, size_t m, size_t n, size_t k, int a_format, int b_format,
                 Mode mode, uint32_t* d, uint64_t* cycles, uint32_t* flags) {
-    const Call call{mode, false, a_format, b_format, nullptr, b, c, d, m, n, k, n};
+    const Call call{mode, a_format, b_format, nullptr, b, c, d, m, n, k, n};
     return run(*static_cast<Engine*>(engine), call, a, chunk_rows, threads, cycles, flags);
 }
 
-// Converts `rows` rows of `cols` numbers, `stride` apart, likewise.
+// Converts `count` numbers likewise, in chunks of `chunk_rows` times COLS.
 int engine_convert(void* engine, int threads, size_t chunk_rows, const uint32_t* values,
-                   size_t rows, size_t cols, size_t stride, Mode mode, uint32_t* codes,
-                   uint64_t* cycles, uint32_t* flags) {
-    const Call call{mode, true, 0, 0, nullptr, nullptr, values, codes, rows, cols, 1, stride};
-    return run(*static_cast<Engine*>(engine), call, nullptr, chunk_rows, threads, cycles, flags);
+                   size_t count, Mode mode, uint32_t* codes, uint64_t* cycles, uint32_t* flags) {
+    const size_t step = chunk_rows * COLS, chunks = (count + step - 1) / step;
+    const auto count_of = [&](size_t chunk) { return std::min(step, count - chunk * step); };
+    const auto run_one = [&](Engine& model, size_t chunk, uint64_t* clocks, uint32_t* raised) {
+        const size_t first = chunk * step;
+        const Conversion part{mode, values + first, codes + first, count_of(chunk)};
+        return model.run(part, clocks, raised);
+    };
+    Engine& host = *static_cast<Engine*>(engine);
+    if (chunks == 1) return run_one(host, 0, cycles, flags);
+    const auto draws_of = [&](size_t chunk, int lane) {
+        return draws_of_row(count_of(chunk), lane);
+    };
+    return run_chunks(host, chunks, mode.draws(), threads, draws_of, run_one, cycles, flags);
 }
 
 void engine_read_state(void* engine, uint64_t* states) {

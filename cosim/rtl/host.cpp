@@ -41,7 +41,8 @@ struct Command {
                field(a_format, A_FORMAT_OFFSET) | field(b_format, B_FORMAT_OFFSET) |
                field(mode.target, MODE_TARGET_OFFSET) |
                field(mode.rounding, MODE_ROUNDING_OFFSET) |
-               field(mode.saturate, MODE_SATURATE_OFFSET) | field(rows, ROWS_OFFSET) |
+               field(mode.saturate, MODE_SATURATE_OFFSET) |
+               field(uint8_t(mode.scale), MODE_SCALE_OFFSET) | field(rows, ROWS_OFFSET) |
                field(cols, COLS_OFFSET) | field(length, LENGTH_OFFSET);
     }
 };

@@ -13,7 +13,7 @@ from cosim.units.datapath import pack
 from cosim.units.harness import Unit
 from cosim.units.specification import POLYNOMIALS, TARGETS, lfsr_step
 from hw.column import ResultColumn
-from hw.converter import ConversionMode, Converter
+from hw.converter import PARTS, ConversionMode, Converter
 from pysim import ArrayConfig
 from pysim.convert import ROUNDINGS
 from pysim.formats import OUTPUT_FORMATS
@@ -24,6 +24,12 @@ ROUNDING_NAMES = tuple(rounding.value for rounding in ROUNDINGS)
 _POSITION = {str(fmt): i for i, fmt in enumerate(OUTPUT_FORMATS)}
 _CHUNK = 1 << 17
 
+SCALES = (0, -128, -100, 1, 20, 127)
+"""Scales at which boundaries are tried, all of them without one."""
+
+SCALED = 8
+"""With another scale, one of so many boundaries is tried."""
+
 Mode = tuple[str, str, bool]
 """Target, rounding, saturating."""
 
@@ -33,17 +39,38 @@ def modes() -> Iterator[Mode]:
     yield from product(TARGETS, ROUNDING_NAMES, (False, True))
 
 
-def mode_code(fmt: str, rounding: str, saturate: bool) -> int:
+def mode_code(fmt: str, rounding: str, saturate: bool, scale: int = 0) -> int:
     """The converter's encoding of a mode."""
     fields = {
         "target": _POSITION[fmt],
         "rounding": ROUNDING_NAMES.index(rounding),
         "saturate": saturate,
+        "scale": scale & 0xFF,
     }
     return int(pack(ConversionMode, {name: np.array(value) for name, value in fields.items()}))
 
 
-def telling_draws(x: np.ndarray, fmt: str, random_bits: int) -> np.ndarray:
+def converter_of(design: Design) -> Converter:
+    """Return the block that is the design's converter."""
+    return Converter(design.config.random_bits, design.config.latency > 0)
+
+
+def run_converter(
+    unit: Unit, value: np.ndarray, mode: int, draw: np.ndarray | int = 0
+) -> dict[str, np.ndarray]:
+    """Convert FP32 codes, one after another if the unit is a pipeline; return what leaves it."""
+    if "move" not in unit.inputs:
+        return unit.run(value=value, draw=draw, mode=mode)
+    late = len(PARTS)
+    draws = np.zeros(value.size + late, dtype=np.uint64)
+    # The part before the last looks at the draw.
+    draws[late - 1 : -1] = draw
+    values = np.append(value, np.zeros(late, dtype=value.dtype))
+    found = unit.run(value=values, draw=draws, mode=mode, move=(1 << late) - 1)
+    return {name: signal[late:] for name, signal in found.items()}
+
+
+def telling_draws(x: np.ndarray, fmt: str, random_bits: int, scale: int = 0) -> np.ndarray:
     """Draws around the one from which on each number rounds up, and the ends of their range.
 
     Returns
@@ -51,7 +78,7 @@ def telling_draws(x: np.ndarray, fmt: str, random_bits: int) -> np.ndarray:
     numpy.ndarray of int64, shape [8, *x.shape]
     """
     steps = specification.grid(fmt)
-    magnitude = np.abs(np.where(np.isfinite(x), x, np.float32(0))).astype(np.float64)
+    magnitude = np.abs(np.where(np.isfinite(x), x, np.float32(0))).astype(np.float64) * 2.0**scale
     below = np.minimum(np.searchsorted(steps, magnitude, side="right") - 1, len(steps) - 2)
     fraction = (magnitude - steps[below]) / (steps[below + 1] - steps[below])
     least = (1 << random_bits) - np.floor(np.minimum(fraction, 1) * (1 << random_bits))
@@ -64,29 +91,39 @@ def telling_draws(x: np.ndarray, fmt: str, random_bits: int) -> np.ndarray:
 def check_converter(
     design: Design, every: int = 1, progress: Progress = lambda done, total: None
 ) -> Result:
-    """Convert each boundary in each mode; with `every`, one of so many of them."""
+    """Convert each boundary in each mode; with `every`, one of so many of them.
+
+    Some are tried with each of `SCALES`: there a number is one that the scale brings to a boundary,
+    as far as FP32 has it.
+    """
     config = design.config
-    chunks: list[tuple[Mode, np.ndarray, np.ndarray | int]] = []
-    for fmt in TARGETS:
-        numbers = boundaries(fmt)[::every]
+    chunks: list[tuple[tuple[str, str, bool, int], np.ndarray, np.ndarray | int]] = []
+    for fmt, scale in product(TARGETS, SCALES):
+        numbers = boundaries(fmt)[:: every * (SCALED if scale else 1)]
+        with np.errstate(all="ignore"):
+            numbers = np.ldexp(numbers, -scale)
         for x in np.array_split(numbers, max(1, len(numbers) * 8 // _CHUNK)):
-            draws = telling_draws(x, fmt, config.random_bits)
+            draws = telling_draws(x, fmt, config.random_bits, scale)
             for rounding, saturate in product(ROUNDING_NAMES, (False, True)):
-                mode = (fmt, rounding, saturate)
+                mode = (fmt, rounding, saturate, scale)
                 if rounding == "stochastic":
                     chunks.append((mode, np.tile(x, len(draws)), draws.reshape(-1)))
                 else:
                     # Whatever is drawn, only stochastic rounding may look at it.
                     chunks.append((mode, x, draws[2]))
-        chunks.append((("fp32", "nearest", True), numbers, 0))
+        chunks.append((("fp32", "nearest", True, 0), numbers, 0))
 
-    def check(unit: Unit, chunk: tuple[Mode, np.ndarray, np.ndarray | int]) -> Part:
-        (fmt, rounding, saturate), x, draws = chunk
-        got = unit.run(value=x.view(np.uint32), draw=draws, mode=mode_code(*chunk[0]))
+    def check(
+        unit: Unit, chunk: tuple[tuple[str, str, bool, int], np.ndarray, np.ndarray | int]
+    ) -> Part:
+        (fmt, rounding, saturate, scale), x, draws = chunk
+        got = run_converter(unit, x.view(np.uint32), mode_code(*chunk[0]), draws)
         if fmt == "fp32":
             codes, flags = specification.canonical_bits(x), np.zeros(x.shape, dtype=np.uint64)
         else:
-            expected = specification.convert(x, fmt, rounding, saturate, draws, config.random_bits)
+            expected = specification.convert(
+                x, fmt, rounding, saturate, draws, config.random_bits, scale
+            )
             codes, flags = expected.codes, expected.flag_bits()
         i = first((got["code"] != codes) | (got["flags"] != flags))
         if i is None:
@@ -97,14 +134,16 @@ def check_converter(
         )
         sentence = (
             f"{x[i]!s} ({x.view(np.uint32)[i]:#010x}) to {fmt.upper()}, {rounding}"
-            f"{', saturating' * saturate}{with_draw} gives {got['code'][i]:#x}, flags "
-            f"{got['flags'][i]:04b}, instead of {codes[i]:#x}, flags {flags[i]:04b}"
+            f"{', saturating' * saturate}{f', times 2**{scale}' * (scale != 0)}{with_draw} gives "
+            f"{got['code'][i]:#x}, flags {got['flags'][i]:04b}, instead of {codes[i]:#x}, "
+            f"flags {flags[i]:04b}"
         )
-        call = None if fmt == "fp32" else conversion_call(config, x[i], chunk[0], draw)
+        mode = (fmt, rounding, saturate)
+        call = None if fmt == "fp32" else conversion_call(config, x[i], mode, draw, scale)
         return i + 1, Wrong(unit.name, sentence, call)
 
     cases, wrong = run_chunks(
-        lambda: Unit.of_block(design, Converter(config.random_bits)), chunks, check, progress
+        lambda: Unit.of_block(design, converter_of(design)), chunks, check, progress
     )
     return Result("converter", cases, wrong)
 
@@ -124,7 +163,7 @@ def check_nearest(
         if target.infinity is None:
             # Where the library keeps the sign of a NaN, the contract does not.
             cast[(cast & np.uint64(0x7F)) == target.nan] = target.nan
-        got = unit.run(value=x.view(np.uint32), mode=mode_code(fmt, "nearest", False))["code"]
+        got = run_converter(unit, x.view(np.uint32), mode_code(fmt, "nearest", False))["code"]
         if (i := first(got != cast)) is None:
             return x.size, None
         sentence = f"{x[i]!s} to {fmt.upper()} gives {got[i]:#x}; the library casts to {cast[i]:#x}"
@@ -132,7 +171,7 @@ def check_nearest(
         return i + 1, Wrong(unit.name, sentence, call)
 
     cases, wrong = run_chunks(
-        lambda: Unit.of_block(design, Converter(config.random_bits)), list(TARGETS), check, progress
+        lambda: Unit.of_block(design, converter_of(design)), list(TARGETS), check, progress
     )
     return Result("nearest", cases, wrong)
 
@@ -142,6 +181,8 @@ def check_column(
 ) -> Result:
     """Clock a column with random inputs: it converts and draws when it accepts, and only then."""
     config = design.config
+    if config.latency:
+        return _check_pipelined_column(design, count, progress)
     width, bits = config.lfsr_width, config.random_bits
     rng = np.random.default_rng(1)
     numbers = [boundaries(fmt) for fmt in TARGETS]
@@ -218,7 +259,95 @@ def check_column(
     return Result("column", count, wrong)
 
 
-def conversion_call(config: ArrayConfig, x: np.float32, mode: Mode, draw: int) -> Call | None:
+def _check_pipelined_column(design: Design, count: int, progress: Progress) -> Result:
+    """Clock a column in random modes, a reset before each."""
+    config = design.config
+    rng = np.random.default_rng(1)
+    block = ResultColumn(config.lfsr_width, config.random_bits, pipelined=True)
+    runs = 40
+    with Unit.of_block(design, block) as unit:
+        for run in range(runs):
+            clocks = count // runs
+            sentence = _run_pipelined_column(unit, config, rng, clocks)
+            progress(run + 1, runs)
+            if sentence is not None:
+                return Result("column", (run + 1) * clocks, Wrong(unit.name, sentence))
+    return Result("column", count, None)
+
+
+def _run_pipelined_column(
+    unit: Unit, config: ArrayConfig, rng: np.random.Generator, clocks: int
+) -> str | None:
+    """Reset a column, and clock it in one mode; say what was wrong, if anything was."""
+    width, bits = config.lfsr_width, config.random_bits
+    fmt = str(rng.choice([*TARGETS, "fp32"]))
+    rounding = str(rng.choice(ROUNDING_NAMES))
+    scale = 0 if fmt == "fp32" else int(rng.integers(-12, 12))
+    x = rng.choice(boundaries("e5m2" if fmt == "fp32" else fmt), size=clocks)
+    advance = rng.random(clocks) < 0.8
+    accept = advance & (rng.random(clocks) < 0.7)
+    load = rng.random(clocks) < 0.02
+    load_state = rng.integers(0, (1 << width) - 1, size=clocks, dtype=np.uint64, endpoint=True)
+    reset = np.arange(clocks) == 0
+
+    # Which number is behind each part, by the clock in which it came; and the draw that it met.
+    inside: list[int | None] = [None] * len(PARTS)
+    leaving: list[int | None] = []
+    draws = np.zeros(clocks, dtype=np.int64)
+    states = [config.seed]
+    for i in range(clocks):
+        state = states[-1]
+        leaving.append(inside[-1] if advance[i] and not reset[i] else None)
+        drawer = inside[-2] if advance[i] else None
+        stepped = state
+        if drawer is not None and fmt != "fp32" and rounding == "stochastic":
+            draws[drawer] = state & (1 << bits) - 1
+            for _ in range(bits):
+                stepped = int(
+                    lfsr_step(np.array([stepped], np.uint64), width, POLYNOMIALS[width])[0]
+                )
+        if reset[i]:
+            stepped = config.seed
+        elif load[i] and load_state[i]:
+            stepped = int(load_state[i])
+        states.append(stepped)
+        if reset[i]:
+            inside = [None] * len(PARTS)
+        elif advance[i]:
+            inside = [i if accept[i] else None, *inside[:-1]]
+    codes, flags = specification.canonical_bits(x), np.zeros(clocks, dtype=np.uint64)
+    if fmt != "fp32":
+        converted = specification.convert(x, fmt, rounding, False, draws, bits, scale)
+        codes, flags = converted.codes, converted.flag_bits()
+
+    got = unit.run(
+        value=x.view(np.uint32),
+        accept=accept,
+        advance=advance,
+        mode=mode_code(fmt, rounding, False, scale),
+        seed=config.seed,
+        load=load,
+        load_state=load_state,
+        rst=reset,
+    )
+    for i in range(1, clocks):
+        number = leaving[i]
+        raised = 0 if number is None else int(flags[number])
+        expected = [("its LFSR lane holds", "state", states[i]), ("its flags are", "flags", raised)]
+        if advance[i - 1] and i > 1:
+            number = leaving[i - 1]
+            expected.append(("kept is", "kept", int(number is not None)))
+            if number is not None:
+                expected.append(("its code is", "code", int(codes[number])))
+        for what, name, value in expected:
+            if got[name][i] != value:
+                return f"{what} {got[name][i]:#x} instead of {value:#x}, to {fmt}, {rounding}"
+    return None
+
+
+def conversion_call(
+    config: ArrayConfig, x: np.float32, mode: Mode, draw: int, scale: int = 0
+) -> Call | None:
     """Return a call that converts a number with a draw, if there is a state with that draw."""
     fmt, rounding, saturate = mode
     state = Lfsr(config.lfsr_width).lanes(config.seed, config.cols)
@@ -226,5 +355,5 @@ def conversion_call(config: ArrayConfig, x: np.float32, mode: Mode, draw: int) -
         if draw == 0 and config.random_bits == config.lfsr_width:
             return None
         state[0] = draw if draw else 1 << config.random_bits
-    arguments = {"fmt": fmt, "rounding": rounding, "saturate": saturate}
+    arguments = {"fmt": fmt, "rounding": rounding, "saturate": saturate, "scale": scale}
     return Call(config, "quantize", {"x": np.array([x], dtype=np.float32)}, arguments, state)

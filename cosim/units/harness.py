@@ -70,6 +70,10 @@ class Unit:
         If Verilator or the C++ compiler is missing.
     CheckFailedError
         If Verilator refuses the Verilog.
+
+    Attributes
+    ----------
+    inputs : tuple of str
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Unit:
         clocked: bool,
     ) -> None:
         self.name = name
+        self.inputs = tuple(inputs)
         self._inputs, self._input_words = _places(inputs)
         self._outputs, self._output_words = _places(outputs)
         layout = (

@@ -7,7 +7,7 @@ import numpy as np
 
 from cosim.units import specification
 from cosim.units.check import Part, Progress, Result, Wrong, first, run_chunks
-from cosim.units.conversion import conversion_call, mode_code
+from cosim.units.conversion import conversion_call, converter_of, mode_code, run_converter
 from cosim.units.harness import Unit
 from cosim.units.specification import TARGETS
 from hw.converter import Converter
@@ -104,7 +104,7 @@ def _count(design: Design, bits: int, counted: Probabilities) -> Part:
         draws = np.tile(np.arange(scale), x.size)
         mode = (fmt, "stochastic", True)
         repeated = np.repeat(x, scale)
-        got = unit.run(value=repeated.view(np.uint32), draw=draws, mode=mode_code(*mode))["code"]
+        got = run_converter(unit, repeated.view(np.uint32), mode_code(*mode), draws)["code"]
         up = (got.astype(np.int64) - code).reshape(-1, scale)
         found = np.count_nonzero(up == 1, axis=1)
         shares.append(np.stack([(counts + beyond) / scale, found / scale]))
@@ -122,4 +122,4 @@ def _count(design: Design, bits: int, counted: Probabilities) -> Part:
             unit.name, sentence, conversion_call(design.config, x[i], mode, draw)
         )
 
-    return run_chunks(lambda: Unit.of_block(design, Converter(bits)), chunks, check)
+    return run_chunks(lambda: Unit.of_block(design, converter_of(design)), chunks, check)

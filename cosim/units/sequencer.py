@@ -43,7 +43,7 @@ def check_sequencer(
     start, sizes = np.zeros(count, dtype=bool), np.zeros((3, count), dtype=np.int64)
     call = np.zeros(count, dtype=np.uint64)
     layout = Job.as_shape()
-    others = [name for name, _ in layout if name not in (*_SIZES, "operation")]
+    others = [name for name, _ in layout if name not in _SIZES]
     expected, left = np.zeros((3, count), dtype=np.int64), []
     offered = np.zeros(count, dtype=bool)
     fields: dict[str, np.ndarray] = {}

@@ -85,8 +85,9 @@ def convert(
     saturate: bool,
     draws: np.ndarray | int = 0,
     random_bits: int = 1,
+    scale: int = 0,
 ) -> Converted:
-    """Convert FP32 numbers to a narrow format by the contract.
+    """Convert FP32 numbers, times 2**scale, to a narrow format by the contract.
 
     Parameters
     ----------
@@ -100,18 +101,19 @@ def convert(
         For stochastic rounding.
     random_bits : int
         Of each draw.
+    scale : int
     """
     target, steps = TARGETS[fmt], grid(fmt)
     last = len(steps) - 2
     finite = np.isfinite(x)
-    magnitude = np.abs(np.where(finite, x, np.float32(0))).astype(np.float64)
+    magnitude = np.abs(np.where(finite, x, np.float32(0))).astype(np.float64) * 2.0**scale
     below = np.minimum(np.searchsorted(steps, magnitude, side="right") - 1, last)
     fraction = (magnitude - steps[below]) / (steps[below + 1] - steps[below])
     if rounding == "nearest":
         up = (fraction > 0.5) | ((fraction == 0.5) & (below % 2 == 1))
     elif rounding == "stochastic":
-        scale = 1 << random_bits
-        up = np.floor(np.minimum(fraction, 1) * scale) + draws >= scale
+        most = 1 << random_bits
+        up = np.floor(np.minimum(fraction, 1) * most) + draws >= most
         up &= fraction > 0
     else:
         up = np.zeros(x.shape, dtype=bool)

@@ -256,7 +256,6 @@ class _Order:
         _check(bool(got["shift"]) and got["shift_slot"] == slot, f"{what} does not make way")
         width = tile.widths[slot]
         _check(got["accept_cols"] == width, f"accept_cols is {got['accept_cols']}: {width} are due")
-        _check(got["mode"] == tile.command["mode"], f"{what} leaves in another tile's mode")
         ends = tile.left == tile.all_rows
         _check(got["last"] == ends, f"last is {got['last']} in {what}")
         owner, start, steps = (tags[slot, 0, :width] for tags in self.array.waiting.fields())
@@ -285,12 +284,10 @@ def check_schedule(
         inputs[name] = np.append(inputs[name], np.full(end, name != "commands_valid"))
     inputs["rst"] = np.append(inputs["rst"], np.zeros(end, dtype=np.int64))
     count += end
-    layout = Job.as_shape()
     fields = {
         "load_c": rng.integers(2, size=count),
         "a_format": rng.integers(2, size=count),
         "b_format": rng.integers(2, size=count),
-        "mode": rng.integers(1 << layout["mode"].width, size=count),
         "rows": rng.integers(1, rows + 1, size=count),
         "cols": rng.integers(1, cols * latency + 1, size=count),
         "length": rng.integers(1, 6, size=count),

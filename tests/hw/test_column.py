@@ -3,6 +3,7 @@
 from amaranth.hdl import Value
 
 from hw.column import ResultColumn
+from hw.converter import PARTS
 from pysim.convert import ROUNDINGS, Rounding
 from pysim.formats import E5M2, FP32, OUTPUT_FORMATS
 from pysim.lfsr import Lfsr
@@ -58,3 +59,39 @@ def test_accepts_converts_and_draws(clocked):
         assert context.get(column.code) == 0x3F900000
 
     clocked(column, bench)
+
+
+def test_pipeline_draws_in_order(clocked):
+    """Numbers come with gaps, and stop on the way; each draw belongs to the next number."""
+    column = ResultColumn(16, 8, pipelined=True)
+    lfsr = Lfsr(16)
+    accepts = [1, 0, 1, 1, 0, 0, 1, 1, 1, 0, 1] + [0] * len(PARTS)
+    found = []
+
+    async def bench(context):
+        context.set(column.load_state, START)
+        context.set(column.load, 1)
+        await context.tick()
+        context.set(column.load, 0)
+        context.set(column.value, 0x3F900000)
+        context.set(column.mode, mode(E5M2, Rounding.STOCHASTIC))
+        for clock, accept in enumerate(accepts):
+            for advance in (0, 1) if clock % 3 == 0 else (1,):
+                context.set(column.advance, advance)
+                context.set(column.accept, accept & advance)
+                code = context.get(column.code)
+                leaves = context.get(column.flags.inexact)
+                await context.tick()
+                if not advance:
+                    assert (context.get(column.code), leaves) == (code, 0)
+            assert context.get(column.kept) == leaves
+            if leaves:
+                found.append(context.get(column.code))
+        assert context.get(column.state) == state
+
+    expected, state = [], START
+    for _ in range(sum(accepts)):
+        expected.append(0x3C + (state & 0xFF >= 0x80))
+        state = lfsr.advance(state, 8)
+    clocked(column, bench)
+    assert found == expected

@@ -5,7 +5,6 @@ import pytest
 from amaranth.hdl import ClockDomain, Module, Value
 from amaranth.sim import Simulator
 
-from hw.control import Operation
 from hw.overlapped_array import OverlappedArray
 from pysim import ArrayConfig, GoldenEngine
 from pysim.convert import ROUNDINGS, Rounding
@@ -42,18 +41,17 @@ def test_two_bands(latency, with_c):
         a, b, a_format="e4m3", b_format="e5m2", c=c, out_format="e5m2", rounding="stochastic"
     )
     job = {
-        "operation": Operation.GEMM,
         "load_c": with_c,
         "a_format": OPERAND_FORMATS.index(E4M3),
         "b_format": OPERAND_FORMATS.index(E5M2),
-        "mode": {
-            "target": OUTPUT_FORMATS.index(E5M2),
-            "rounding": ROUNDINGS.index(Rounding.STOCHASTIC),
-            "saturate": 1,
-        },
         "rows": 2,
         "cols": n,
         "length": k,
+    }
+    mode = {
+        "target": OUTPUT_FORMATS.index(E5M2),
+        "rounding": ROUNDINGS.index(Rounding.STOCHASTIC),
+        "saturate": 1,
     }
     slots = [range(left, min(n, left + 3)) for left in range(0, n, 3)]
     bands = (slice(0, 2), slice(2, 4))
@@ -91,6 +89,7 @@ def test_two_bands(latency, with_c):
         context.set(domain.rst, 1)
         await context.tick()
         context.set(domain.rst, 0)
+        context.set(array.mode, mode)
         await context.tick()
         for _ in bands:
             context.set(array.commands.payload, job)

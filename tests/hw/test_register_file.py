@@ -14,7 +14,7 @@ MAP = RegisterMap(
             "",
             (Field("value", 8, Access.CONSTANT, "", 0x5A), Field("state", 8, Access.STATE, "")),
         ),
-        Register("mode", "", (Field("value", 16, Access.SETTING, "", 0x1234),), locked=True),
+        Register("mode", "", (Field("value", 16, Access.SETTING, "", 0x1234),), lock="call"),
         Register(
             "event",
             "",
@@ -100,7 +100,7 @@ def test_lock(block, clocked):
         bus = Bus(context, block)
         refused = 0
 
-        context.set(block.lock, 1)
+        context.set(block.lock_call, 1)
         context.set(block.bus.bready, 1)
         context.set(block.bus.awaddr, MODE)
         context.set(block.bus.awvalid, 1)
@@ -115,7 +115,7 @@ def test_lock(block, clocked):
         assert context.get(block.mode_value) == 0x1234
         assert await bus.write(MODE, 0) == SLVERR
         assert await bus.write(EVENT, 0) == OKAY
-        context.set(block.lock, 0)
+        context.set(block.lock_call, 0)
         assert await bus.write(MODE, 7) == OKAY
         assert context.get(block.mode_value) == 7
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from hw.control import Operation
 from hw.sequencer import TileSequencer
 
 ROWS, COLS = 3, 4
@@ -10,12 +9,12 @@ ROWS, COLS = 3, 4
 
 @pytest.fixture
 def commands(clocked):
-    def run(m, n, k, operation=Operation.GEMM, stalls=0):
+    def run(m, n, k, stalls=0):
         block = TileSequencer(ROWS, COLS)
         taken = []
 
         async def bench(context):
-            context.set(block.call, {"operation": operation, "load_c": 1, "b_format": 1})
+            context.set(block.call, {"load_c": 1, "b_format": 1})
             for name, size in (("m", m), ("n", n), ("k", k)):
                 context.set(getattr(block, name), size)
             assert not context.get(block.active)
@@ -53,15 +52,9 @@ def test_gemm(commands, m, n, stalls):
     assert commands(m, n, 9, stalls=stalls) == expected
 
 
-@pytest.mark.parametrize("n", [1, 4])
-def test_conversion(commands, n):
-    assert commands(100, n, 5, Operation.CONVERT) == [(1, n, 100)]
-
-
 def test_largest_sizes(commands):
     limit = (1 << 24) - 1
     assert commands(1, 1, limit) == [(1, 1, limit)]
-    assert commands(limit, 2, 1, Operation.CONVERT) == [(1, 2, limit)]
 
 
 def test_clear(clocked):

@@ -127,8 +127,8 @@ def test_quick_tests_exist():
 def test_the_last_to_notice_is_the_check_of_the_unit(monkeypatch, design):
     """A fault in how long commands are counted: simulations of the array are too short for it."""
     name = "fp8_tile_control_1x2"
-    steps = "commands_payload[47:24] - 24'h000001"
-    text, count = re.subn(re.escape(steps), f"{steps} + commands_payload[41]", design.modules[name])
+    steps = "commands_payload[55:32] - 24'h000001"
+    text, count = re.subn(re.escape(steps), f"{steps} + commands_payload[49]", design.modules[name])
     assert count == 1
     faulty = replace(design, modules={**design.modules, name: text})
     monkeypatch.setattr(campaign, "statements_for", lambda design, module: [])

@@ -56,7 +56,7 @@ FAULTS = {
     ),
     "lock without effect": (
         REGISTERS,
-        r"(assign \w+ = )~ lock;",
+        r"(assign \w+ = )~ lock_call;",
         r"\g<1>1'h1;",
         "registers/settings",
     ),
@@ -80,7 +80,7 @@ FAULTS = {
     ),
     "lane written while locked": (
         REGISTERS,
-        r"(lane_high_state_write = \w+ \? )\w+",
+        r"(\blane_high_state_write = \w+ \? )\w+",
         r"\1write",
         "registers/direct",
     ),
@@ -199,14 +199,14 @@ FAULTS = {
     ),
     "settings that change while busy": (
         ENGINE,
-        r"lock = busy \| failed",
-        "lock = failed",
+        r"lock_call = busy \| failed",
+        "lock_call = failed",
         "engine/settings",
     ),
     "end of a call before its last tile": (
         ENGINE,
-        "tiles_inside == 3'h1",
-        "tiles_inside <= 3'h2",
+        "tiles_inside == 4'h1",
+        "tiles_inside <= 4'h2",
         "engine/ends",
     ),
     "size of zero": (ENGINE, "size_k_size == 32'd0", "1'h0", "engine/starts"),
