@@ -174,7 +174,7 @@ class Converter(Block):
         # The discarded fraction: `random_bits` of it, then a sticky bit.
         r = self.random_bits
         shifted, lost = shift_right_jamming(
-            m, Cat(Const(0, r), significand), shift[3:], "right", unit=8
+            m, Cat(Const(0, r), significand), shift[3:], "right", distances=(8, 16, 32)
         )
         sign, is_nan, is_infinite, tiny, above_least, shifted, lost, shift = cut(
             "halfway",

@@ -1,6 +1,6 @@
 """The exact multiplier: two FP8 operands in, a normalised product out."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -13,7 +13,8 @@ from pysim.formats import E5M2, FP32
 class Product(data.Struct):
     """An exact product: ``(-1)**sign * significand * 2**(exponent - 134)`` if it is finite.
 
-    The exponent is that of FP32; the significand has 1.7 bits and its top bit set, but for zero.
+    The exponent is that of FP32; the significand has 1.7 bits and its top bit set. Of a zero both
+    are zero.
     """
 
     sign: 1
@@ -84,7 +85,9 @@ class Multiplier(Block):
         top_exponent = FP32.bias - 2 * E5M2.bias + 1
         m.d.comb += [
             product.sign.eq(raw.sign),
-            product.exponent.eq(raw.exponent + top_exponent - leading_zeros),
+            product.exponent.eq(
+                Mux(raw.zero, 0, raw.exponent + top_exponent - leading_zeros),
+            ),
             product.significand.eq(significand),
             product.zero.eq(raw.zero),
             product.invalid.eq(raw.invalid),

@@ -89,16 +89,20 @@ class RingElement(Block):
 
         # While the product is normalised, the number that its sum may start from is read.
         product = Signal(Product, reset_less=True)
-        start = Signal(Accumulator, reset_less=True)
         both = Signal(reset_less=True)
         valid = Signal(reset_less=True)
-        first = Signal()
+        given_back = Signal()
         slot = Signal(SLOT_BITS, reset_less=True)
         m.d.comb += [
             multiplier.a.eq(self.west.operand),
             multiplier.b.eq(self.north.operand),
             read.addr.eq(Mux(self.east.first, self.east.slot, self.slot)),
             self.above.eq(read.data),
+            step.first.eq(self.east.first),
+            step.fresh.eq(self.east.fresh),
+            step.start.eq(read.data),
+            step.product.eq(product),
+            step.valid.eq(valid),
         ]
         m.d.sync += [
             self.east.eq(self.west),
@@ -106,17 +110,17 @@ class RingElement(Block):
             both.eq(self.west.valid & self.north.valid),
             product.eq(multiplier.product),
             valid.eq(both),
-            start.eq(Mux(self.east.fresh, 0, read.data.as_value())),
-            first.eq(self.east.first),
+            given_back.eq(self.east.first),
             slot.eq(self.east.slot),
         ]
+        with m.If(~both):
+            # Minus zero, which changes nothing.
+            m.d.sync += product.eq(Product.const({"sign": 1, "zero": 1}))
 
+        # The mark is at hand in each element, and the shift comes to all of them from afar.
         m.d.comb += [
-            step.before.eq(Mux(first, start.as_value(), step.after.as_value())),
-            step.product.eq(product),
-            step.valid.eq(valid),
-            write.en.eq(self.shift | first),
-            write.addr.eq(Mux(self.shift, self.slot, slot)),
-            write.data.eq(Mux(self.shift, self.below.as_value(), step.after.as_value())),
+            write.en.eq(self.shift | given_back),
+            write.addr.eq(Mux(given_back, slot, self.slot)),
+            write.data.eq(Mux(given_back, step.after.as_value(), self.below.as_value())),
         ]
         return m

@@ -1,18 +1,21 @@
 """Shifting and counting, in binary stages as hardware does it."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 
 def shift_right_jamming(
-    m: Module, value: Value, amount: Value, name: str, unit: int = 1
+    m: Module, value: Value, amount: Value, name: str, distances: Sequence[int] | None = None
 ) -> tuple[Value, Value]:
-    """Shift right by `amount` times `unit`; return that, and whether a set bit was shifted out.
+    """Shift right by `amount`; return the shifted value and whether a set bit was shifted out.
 
-    Any amount is allowed: from the width of `value` on, everything is shifted out.
+    Any amount is allowed: from the width of `value` on, everything is shifted out. There is a
+    stage for each bit of `amount`; `distances` are those by which stages shift, if they are not
+    the powers of two.
     """
     lost = Const(0, 1)
-    for stage in range(len(amount)):
-        distance = unit << stage
+    for stage, distance in enumerate(distances or [1 << i for i in range(len(amount))]):
         shifted = Signal(len(value), name=f"{name}_by_{distance}")
         sticky = Signal(name=f"{name}_lost_{distance}")
         m.d.comb += [
@@ -24,25 +27,33 @@ def shift_right_jamming(
 
 
 def normalise(
-    m: Module, value: Value, name: str, distances: tuple[int, ...] | None = None
+    m: Module, value: Value, name: str, distances: Sequence[int] | None = None
 ) -> tuple[Value, Value]:
     """Shift left until the top bit is set; return the shifted value and the shift.
 
-    A value of zero stays zero; its shift means nothing. With `distances`, powers of two, it is
-    shifted by these alone, the largest first, each as long as the top bits are clear; of the shift
-    there is a bit for each, the least one first.
+    A value of zero stays zero; its shift means nothing. With `distances`, there are stages for
+    these powers of two alone, the largest first, and the shift has a bit for each, the least first.
     """
     width = len(value)
-    if distances is None:
-        distances = tuple(1 << stage for stage in reversed(range((width - 1).bit_length())))
-    amount = []
-    for distance in distances:
-        empty = Signal(name=f"{name}_top_{distance}_empty")
-        shifted = Signal(width, name=f"{name}_by_{distance}")
+    found: list[tuple[int, Value]] = []
+
+    def empty(distance: int, start: int, stages: list[tuple[int, Value]]) -> Value:
+        """Tell whether `distance` bits from the top are clear after the shifts of `stages`."""
+        if not stages:
+            top = max(0, width - start)
+            return ~value[max(0, top - distance) : top].any()
+        (shift, chosen), *others = stages
+        return Mux(chosen, empty(distance, start + shift, others), empty(distance, start, others))
+
+    # Zeros are counted in what is not shifted yet, so that no stage waits for the one before.
+    shifted = value
+    for distance in distances or [1 << i for i in reversed(range((width - 1).bit_length()))]:
+        flag = Signal(name=f"{name}_top_{distance}_empty")
+        stage = Signal(width, name=f"{name}_by_{distance}")
         m.d.comb += [
-            empty.eq(~value[width - distance :].any()),
-            shifted.eq(Mux(empty, value << distance, value)),
+            flag.eq(empty(distance, 0, found)),
+            stage.eq(Mux(flag, shifted << distance, shifted)),
         ]
-        amount.insert(0, empty)
-        value = shifted
-    return value, Cat(amount)
+        found.append((distance, flag))
+        shifted = stage
+    return shifted, Cat(flag for _, flag in reversed(found))

@@ -1,5 +1,7 @@
 """A step of an accumulator, in a pipeline: a product is added, and rounded once."""
 
+from types import SimpleNamespace
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
@@ -13,19 +15,19 @@ from pysim.formats import FP32
 CUTS = {
     1: (),
     2: ("added",),
-    3: ("aligned", "added"),
-    4: ("ordered", "aligned", "added"),
-    5: ("ordered", "aligned", "added", "normalised"),
-    6: ("ordered", "aligned", "added", "normalised", "rounded"),
+    3: ("half_aligned", "half_normalised"),
+    4: ("half_aligned", "added", "half_normalised"),
+    5: ("ordered", "half_aligned", "added", "half_normalised"),
+    6: ("ordered", "half_aligned", "added", "half_normalised", "normalised"),
 }
 """After which parts of the addition there are registers, besides those at the end."""
 
 
 class PipelinedStep(Block):
-    """Adds a product to an accumulator, to nearest with ties to even, `latency` clocks later.
+    """A ring of accumulators: adds a product to each in turn, to nearest with ties to even.
 
-    The sum, and what the flags mean, are those of `AccumulatorAdder`. A step can begin in each
-    clock.
+    In each clock one of `latency` accumulators takes a step, which ends `latency` clocks later,
+    when its turn comes again. The sum, and what the flags mean, are those of `AccumulatorAdder`.
 
     Parameters
     ----------
@@ -34,21 +36,28 @@ class PipelinedStep(Block):
 
     Members
     -------
-    before : In(Accumulator)
     product : In(Product)
+        What the accumulator whose turn it is takes.
     valid : In(1)
-        Without, the accumulator stays as it is, in every bit.
+        Without, the accumulator stays as it is, in every bit; the product must be -0 then.
+    first : In(1)
+        Of the accumulator whose turn it is in the next clock: it is replaced by `start`.
+    fresh : In(1)
+        With `first`: by +0 without flags instead.
+    start : In(Accumulator)
     after : Out(Accumulator)
-        `latency` clocks later.
+        The accumulator whose turn it is, before it is replaced.
     """
 
     def __init__(self, latency: int):
         self.latency = latency
         super().__init__(
             {
-                "before": In(Accumulator),
                 "product": In(Product),
                 "valid": In(1),
+                "first": In(1),
+                "fresh": In(1),
+                "start": In(Accumulator),
                 "after": Out(Accumulator),
             }
         )
@@ -59,142 +68,129 @@ class PipelinedStep(Block):
 
     def elaborate(self, platform):
         m = Module()
+        now = SimpleNamespace()
 
-        def cut(part, **values):
-            """Return the values, a clock later if there are registers after this part."""
-            if part not in CUTS[self.latency]:
-                return values.values()
-            delayed = []
-            for name, value in values.items():
-                register = Signal(len(value), name=f"{part}_{name}", reset_less=True)
-                m.d.sync += register.eq(value)
-                delayed.append(register)
-            return delayed
+        def cut(part):
+            """Delay all values by a clock, if there are registers after this part."""
+            if part in CUTS[self.latency]:
+                for name, value in vars(now).items():
+                    register = Signal(len(value), name=f"{part}_{name}", reset_less=True)
+                    m.d.sync += register.eq(value)
+                    setattr(now, name, register)
 
-        # Which is larger; FP32 magnitudes order like their bit patterns.
-        product, value = self.product, self.before.value
-        sign, field, fraction = value[31], value[23:31], value[0:23]
-        acc_exponent = Mux(field.any(), field, 1)
-        acc_significand = Cat(fraction, field.any())
-        product_significand = Cat(Const(0, 16), product.significand)
+        # Which is larger? FP32 magnitudes order like their bit patterns, and the low half of a
+        # product is zero. A smaller accumulator with an exponent of 0 is a sticky bit, no more.
+        before = Signal(Accumulator, reset_less=True)
+        value, product = before.value, self.product
+        fraction, field = value[0:23], value[23:31]
         acc_is_larger = Signal()
-        larger_sign = Signal()
-        larger_exponent = Signal(8)
-        larger = Signal(24)
-        smaller = Signal(24)
-        distance = Signal(8)
+        both_zero = Signal()
+        for name, bits in (("sign", 1), ("subtract", 1), ("exponent", 8), ("distance", 8)):
+            setattr(now, name, Signal(bits, name=name))
+        now.larger, now.smaller = Signal(24, name="larger"), Signal(24, name="smaller")
+        product_significand = Cat(Const(0, 16), product.significand)
         m.d.comb += [
-            acc_is_larger.eq(value[0:31] >= Cat(product_significand[0:23], product.exponent)),
-            larger_sign.eq(Mux(acc_is_larger, sign, product.sign)),
-            larger_exponent.eq(Mux(acc_is_larger, acc_exponent, product.exponent)),
-            larger.eq(Mux(acc_is_larger, acc_significand, product_significand)),
-            smaller.eq(Mux(acc_is_larger, product_significand, acc_significand)),
-            distance.eq(
-                Mux(acc_is_larger, acc_exponent - product.exponent, product.exponent - acc_exponent)
+            acc_is_larger.eq(value[16:31] >= Cat(product.significand[0:7], product.exponent)),
+            both_zero.eq(~product.significand[7] & ~value[0:31].any()),
+            # Of two zeros, the sum is minus zero only if both are.
+            now.sign.eq(
+                Mux(
+                    acc_is_larger & ~product.infinite,
+                    value[31] & (product.sign | ~both_zero),
+                    product.sign,
+                )
             ),
+            now.subtract.eq(value[31] ^ product.sign),
+            now.exponent.eq(Mux(acc_is_larger, field, product.exponent)),
+            now.distance.eq(Mux(acc_is_larger, field - product.exponent, product.exponent - field)),
+            # What is added to a product of zero passes as if it were normal, whatever it is.
+            now.larger.eq(Cat(Mux(acc_is_larger, fraction, product_significand[0:23]), Const(1))),
+            now.smaller.eq(Mux(acc_is_larger, product_significand, Cat(fraction, field.any()))),
         ]
-        far = Mux(distance[5:].any(), 31, distance[0:5])
-        subtract = sign ^ product.sign
-        kept, stays, invalid = self._exceptions(m, subtract)
-        flags = self.before.flags.as_value() | invalid
-        larger_sign, larger_exponent, larger, smaller, far, subtract, kept, stays, flags = cut(
-            "ordered",
-            sign=larger_sign,
-            exponent=larger_exponent,
-            larger=larger,
-            smaller=smaller,
-            far=far,
-            subtract=subtract,
-            kept=kept,
-            stays=stays,
-            flags=flags,
-        )
+        self._exceptions(m, before, now)
+        cut("ordered")
 
         # Guard, round, and sticky bits: with them the sum of the aligned significands rounds like
         # the exact sum.
-        aligned, lost = shift_right_jamming(m, Cat(Const(0, 3), smaller), far, "shifted")
-        aligned = Cat(aligned[0] | lost, aligned[1:])
-        larger_sign, larger_exponent, larger, aligned, subtract, kept, stays, flags = cut(
-            "aligned",
-            sign=larger_sign,
-            exponent=larger_exponent,
-            larger=larger,
-            smaller=aligned,
-            subtract=subtract,
-            kept=kept,
-            stays=stays,
-            flags=flags,
+        distance = now.distance
+        beyond = distance[5:].any()
+        aligned, lost = shift_right_jamming(
+            m, Cat(Const(0, 3), now.smaller), distance[0:4], "shifted"
         )
+        now.aligned = Mux(beyond, 0, aligned)
+        now.lost = lost | beyond & now.smaller.any()
+        now.sixteen = distance[4]
+        cut("half_aligned")
+        aligned, lost = shift_right_jamming(m, now.aligned, now.sixteen, "shifted", (16,))
+        now.aligned = Cat(aligned[0] | lost | now.lost, aligned[1:])
 
-        raw = Signal(28)
-        x = Cat(Const(0, 3), larger)
-        m.d.comb += raw.eq(Mux(subtract, x - aligned, x + aligned))
-        larger_sign, larger_exponent, raw, kept, stays, flags = cut(
-            "added",
-            sign=larger_sign,
-            exponent=larger_exponent,
-            raw=raw,
-            kept=kept,
-            stays=stays,
-            flags=flags,
-        )
+        # One adder: the complement, and a carry from a place below, subtract.
+        addend = Cat(now.aligned, Const(0, 1)) ^ now.subtract.replicate(28)
+        total = Signal(29)
+        m.d.comb += total.eq(Cat(Const(1, 1), Const(0, 3), now.larger) + Cat(now.subtract, addend))
+        now.raw = total[1:]
+        cut("added")
 
-        normal, leading_zeros = normalise(m, raw, "normal")
-        exponent = Signal(8)
-        m.d.comb += exponent.eq(larger_exponent + 1 - leading_zeros)
-        cancelled = ~raw.any()
-        larger_sign, exponent, normal, cancelled, kept, stays, flags = cut(
-            "normalised",
-            sign=larger_sign,
-            exponent=exponent,
-            normal=normal,
-            cancelled=cancelled,
-            kept=kept,
-            stays=stays,
-            flags=flags,
-        )
+        now.raw, now.coarse = normalise(m, now.raw, "normal", (16, 8, 4))
+        cut("half_normalised")
+        now.normal, fine = normalise(m, now.raw, "normal", (2, 1))
+        exponent = now.exponent
+        now.exponent = Signal(8, name="normal_exponent")
+        # Nothing is left if the top bit is not set.
+        cancelled = ~now.normal[27]
+        m.d.comb += [
+            now.exponent.eq(Mux(cancelled, 0, exponent + 1 - Cat(fine, now.coarse))),
+        ]
+        now.sign = now.sign & (now.special | ~cancelled)
+        last_place, guard, tail = now.normal[4], now.normal[3], now.normal[0:3].any()
+        now.round_up = guard & (tail | last_place)
+        inexact = ~now.exact & (guard | tail)
+        now.flags = now.flags | Cat(Const(0, 1), inexact)
+        cut("normalised")
 
         # A carry out of rounding counts the exponent field up.
-        last_place, guard, tail = normal[4], normal[3], normal[0:3].any()
         magnitude = Signal(31)
-        m.d.comb += magnitude.eq(Cat(normal[4:27], exponent) + (guard & (tail | last_place)))
-        flags = flags | Cat(Const(0, 1), ~stays & (guard | tail))
-        larger_sign, magnitude, cancelled, kept, stays, flags = cut(
-            "rounded",
-            sign=larger_sign,
-            magnitude=magnitude,
-            cancelled=cancelled,
-            kept=kept,
-            stays=stays,
-            flags=flags,
-        )
-
-        total = Mux(cancelled, 0, Cat(magnitude, larger_sign))
+        m.d.comb += magnitude.eq(Cat(now.normal[4:27], now.exponent) + now.round_up)
+        no_number = Cat(Mux(now.nan, CANONICAL_NAN, FP32.infinity_code)[0:31], now.sign & ~now.nan)
+        number = Cat(magnitude, now.sign)
         m.d.sync += [
-            self.after.value.eq(Mux(stays, kept, total)),
-            self.after.flags.eq(flags),
+            self.after.value.eq(Mux(now.special, no_number, number)),
+            self.after.flags.eq(now.flags),
+        ]
+        # What goes on is that, too, unless another sum begins. Of the four, a constant or a number
+        # that varies is chosen first, so that one LUT is enough for a bit.
+        constant = Signal()
+        m.d.comb += constant.eq(Mux(self.first, self.fresh, now.special))
+        m.d.sync += [
+            before.value.eq(
+                Mux(
+                    constant,
+                    Mux(self.first, 0, no_number),
+                    Mux(self.first, self.start.value, number),
+                )
+            ),
+            before.flags.eq(
+                Mux(self.first, Mux(self.fresh, 0, self.start.flags.as_value()), now.flags)
+            ),
         ]
         return m
 
-    def _exceptions(self, m, subtract):
-        """Return what results if nothing is added, whether that is so, and the flags it raises."""
-        product, value = self.product, self.before.value
-        sign = value[31]
-        special = value[23:31].all()
-        acc_nan = special & value[0:23].any()
-        acc_infinite = special & ~value[0:23].any()
-        opposite_infinities = acc_infinite & product.infinite & subtract
-        kept = Signal(32)
-        with m.If(~self.valid):
-            m.d.comb += kept.eq(value)
-        with m.Elif(acc_nan | product.nan | opposite_infinities):
-            m.d.comb += kept.eq(CANONICAL_NAN)
-        with m.Elif(product.infinite & ~acc_infinite):
-            m.d.comb += kept.eq(Cat(Const(FP32.infinity_code, 31), product.sign))
-        with m.Else():
-            # An infinity, or the sum with zero: of two zeros, minus zero only if both are.
-            acc_zero = ~value[0:31].any()
-            m.d.comb += kept.eq(Cat(value[0:31], Mux(acc_zero, sign & product.sign, sign)))
-        stays = ~self.valid | special | product.nan | product.infinite | product.zero
-        invalid = self.valid & ~acc_nan & (product.invalid | opposite_infinities)
-        return kept, stays, invalid
+    def _exceptions(self, m, before, now):
+        """Tell which flag is raised, whether the sum is no number, and whether a NaN."""
+        value, product = before.value, self.product
+        limit = Signal()
+        acc_nan = Signal()
+        acc_infinite = Signal()
+        opposite = Signal()
+        for name, bits in (("nan", 1), ("special", 1), ("exact", 1), ("flags", 2)):
+            setattr(now, name, Signal(bits, name=name))
+        m.d.comb += [
+            limit.eq(value[23:31].all()),
+            acc_nan.eq(limit & value[0:23].any()),
+            acc_infinite.eq(limit & ~value[0:23].any()),
+            opposite.eq(acc_infinite & product.infinite & now.subtract),
+            now.nan.eq(self.valid & acc_nan | product.nan | opposite),
+            now.special.eq(now.nan | product.infinite),
+            now.exact.eq(limit | product.nan | product.infinite),
+            now.flags.eq(before.flags.as_value() | (~acc_nan & (product.invalid | opposite))),
+        ]

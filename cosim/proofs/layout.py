@@ -10,6 +10,9 @@ LATENCY = 1
 LANE_BITS = 13
 """An operand and its valid bit, in the top."""
 
+PRODUCT_BITS = 21
+"""A product, as `Product` describes it."""
+
 ACCUMULATOR_BITS = 34
 """An FP32 number, and above it its flags: invalid, inexact."""
 
@@ -69,7 +72,7 @@ class Product:
 
     @property
     def well_formed(self) -> str:
-        """At most one kind of special, and a significand whose top bit is set where it counts.
+        """At most one kind of special, and a significand whose top bit is set but for zeros.
 
         The exponent is that of a product of two FP8 numbers: from 2**-32 to below 2**32.
         """
@@ -86,6 +89,7 @@ class Product:
             [
                 smt.implies(infinite, smt.negation(smt.disjunction([nan, zero]))),
                 smt.implies(self.invalid, nan),
+                smt.implies(zero, smt.equal(smt.bits(self.term, 1, 16), smt.const(0, 16))),
                 smt.disjunction([zero, infinite, nan, normal]),
             ]
         )

@@ -7,7 +7,7 @@ accumulator and a product enter, and any others may follow in the next clocks.
 from itertools import product as pairs
 
 from cosim.proofs import smt
-from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS, Product
+from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS, PRODUCT_BITS, Product
 from cosim.proofs.mac import DECODER, format_is, inexact
 from cosim.proofs.netlist import Netlist, Trace
 from cosim.proofs.numbers import FP32_SORT, OPERANDS, Format, fp32, operand, same_fp32
@@ -22,6 +22,9 @@ FIRST, FRESH, SLOT, SLOT_BITS = LANE_BITS, LANE_BITS + 1, LANE_BITS + 2, 3
 """Where a lane of A says what its clock means, above operand and valid bit."""
 
 START_BITS = SLOT + SLOT_BITS
+
+MINUS_ZERO = smt.const(1 << 17 | 1, PRODUCT_BITS)
+"""A product of -0, which changes no accumulator: its sign and the mark of a zero are set."""
 
 MULTIPLIED = 2
 """Clock edges from operands to the product that enters a step."""
@@ -74,10 +77,18 @@ def statements(config: ArrayConfig) -> list[Statement]:
             lambda unit: {"": _holds(unit, latency)},
         ),
         Statement(
+            "step/turns",
+            step,
+            "what comes out of the pipeline goes round, or another number takes its place: +0 "
+            "without flags, or the one that is handed in",
+            (View(step),),
+            lambda unit: {"": _takes_turns(unit)},
+        ),
+        Statement(
             "ring/turns",
             element,
-            "a sum goes on from what comes out of the pipeline, or, if it is the first step of a "
-            "tile, from what waits in its slot, or from +0 if the tile has no C",
+            "another sum begins in the ring with the first step of a tile, from what waits in its "
+            "slot, or from +0 if the tile has no C; only two valid operands make a product",
             (shell,),
             lambda unit: {"": _turns(unit, latency)},
         ),
@@ -161,7 +172,7 @@ def _step(netlist: Netlist, latency: int, *, valid: bool) -> tuple[Trace, list[s
         unit.text,
         *_no_reset(unit),
         smt.assume(is_valid if valid else smt.negation(is_valid)),
-        smt.assume(product.well_formed),
+        smt.assume(product.well_formed if valid else smt.equal(product.term, MINUS_ZERO)),
         smt.define("addend", FP32_SORT, product.number),
         smt.define("before", FP32_SORT, fp32(smt.bits(before, 0, 32))),
         smt.define("sum", FP32_SORT, "(fp.add RNE before addend)"),
@@ -212,21 +223,41 @@ def _mark(unit: Trace) -> tuple[str, str, str]:
     return smt.bit(west, FIRST), smt.bit(west, FRESH), smt.bits(west, SLOT, SLOT_BITS)
 
 
+def _takes_turns(netlist: Netlist) -> Problem:
+    unit = Trace(netlist, "unit", 1)
+    first, fresh = unit.wire("first"), unit.wire("fresh")
+    before, after = unit.wire("before", 1), unit.wire("after", 1)
+    zero = smt.const(0, ACCUMULATOR_BITS)
+    expected = smt.choose(first, smt.choose(fresh, zero, unit.wire("start")), after)
+    text = [netlist.text, unit.text, *_no_reset(unit)]
+    return Problem(
+        "\n".join(text),
+        {"the next accumulator": smt.equal(before, expected)},
+        {"expected": Shown(expected), "got": Shown(before)},
+    )
+
+
 def _turns(netlist: Netlist, latency: int) -> Problem:
     unit = Trace(netlist, "unit", MULTIPLIED)
     first, fresh, slot = _mark(unit)
-    before, after = (unit.wire(f"step.{name}", MULTIPLIED) for name in ("before", "after"))
-    zero = smt.const(0, ACCUMULATOR_BITS)
+    start = unit.wire("step.start", 1)
     goals = {
-        "a sum goes on": smt.implies(smt.negation(first), smt.equal(before, after)),
-        "from zero": smt.implies(smt.conjunction([first, fresh]), smt.equal(before, zero)),
+        "a sum begins": smt.equal(unit.wire("step.first", 1), first),
+        "from zero": smt.equal(unit.wire("step.fresh", 1), fresh),
     }
     for i in range(latency):
-        starts = [first, smt.negation(fresh), smt.equal(slot, smt.const(i, SLOT_BITS))]
+        starts = smt.conjunction([first, smt.equal(slot, smt.const(i, SLOT_BITS))])
         held = unit.wire(f"waiting[{i}]", 1)
-        goals[f"slot {i} starts"] = smt.implies(smt.conjunction(starts), smt.equal(before, held))
+        goals[f"slot {i} starts"] = smt.implies(starts, smt.equal(start, held))
+    both = smt.conjunction(smt.bit(unit.wire(side), LANE_BITS - 1) for side in ("west", "north"))
+    product = smt.choose(both, unit.wire("multiplier.product", 1), MINUS_ZERO)
+    goals |= {
+        "a product counts": smt.equal(unit.wire("step.valid", MULTIPLIED), both),
+        "the product": smt.equal(unit.wire("step.product", MULTIPLIED), product),
+    }
     text = [netlist.text, unit.text, *_no_reset(unit)]
-    return Problem("\n".join(text), goals, {"west": Shown(unit.wire("west")), "got": Shown(before)})
+    shown = {"west": Shown(unit.wire("west")), "north": Shown(unit.wire("north"))}
+    return Problem("\n".join(text), goals, {**shown, "got": Shown(start)})
 
 
 def _waits(netlist: Netlist, latency: int) -> Problem:

@@ -129,8 +129,10 @@ def _add(unit: Unit, latency: int, accumulators: np.ndarray, products: np.ndarra
     """Return the sum of each accumulator and product, and the flags that it raises."""
     if not latency:
         return unit.run(accumulator=accumulators, product=products)
-    before, product = (np.pad(side, (0, latency)) for side in (accumulators, products))
-    after = unit.run(before=before, product=product, valid=1)["after"][latency:]
+    start = np.pad(accumulators, (0, 1 + latency))
+    product = np.pad(products, (1, latency))
+    after = unit.run(start=start, first=1, fresh=0, product=product, valid=1)["after"]
+    after = after[1 + latency :]
     return {"total": after & np.uint64(0xFFFFFFFF), "flags": after >> np.uint64(32)}
 
 
@@ -145,15 +147,19 @@ def _wrong_hold(design: Design, count: int = 1 << 16) -> Wrong | None:
         ends = rng.choice(np.array([0, mask], dtype=np.uint64), size=count)
         before = np.where(rng.random(count) < 0.4, before & ~mask | ends, before)
     products = rng.integers(1 << Shape.cast(Product).width, size=count, dtype=np.uint64)
-    # A valid step before and behind each one that is none.
-    valid = np.arange(count + latency) % 2
+    # A valid step before and behind each one that is none, whose product is minus zero.
+    valid = np.arange(count) % 2
+    minus_zero = pack(Product, {"sign": np.array(1), "zero": np.array(1)})
+    products = np.where(valid == 1, products, minus_zero)
     with Unit.of_block(design, PipelinedStep(latency)) as unit:
-        inputs = {
-            name: np.pad(side, (0, latency))
-            for name, side in (("before", before), ("product", products))
-        }
-        after = unit.run(**inputs, valid=valid)["after"][latency:]
-    i = first((after != before) & (valid[:count] == 0))
+        after = unit.run(
+            start=np.pad(before, (0, 1 + latency)),
+            first=1,
+            fresh=0,
+            product=np.pad(products, (1, latency)),
+            valid=np.pad(valid, (1, latency)),
+        )["after"][1 + latency :]
+    i = first((after != before) & (valid == 0))
     if i is None:
         return None
     return Wrong(
@@ -171,9 +177,7 @@ def check_steps(
     The module under test is two decoders, a multiplier, and an adder, connected as in an element.
     """
     chunks = [(a_format, b_format, code) for a_format, b_format in PAIRS for code in range(256)]
-    # In an engine, an accumulator meets the product a clock after its operands.
-    multiplying = _multiplying(design)
-    latency = multiplying + design.config.latency
+    latency = _multiplying(design) + design.config.latency
 
     def check(unit: Unit, chunk: tuple[int, int, int]) -> Part:
         a_format, b_format, code = chunk
@@ -184,7 +188,7 @@ def check_steps(
         codes = np.repeat(CODES, starts.shape[1])
         flat = starts.reshape(-1)
         got = unit.run(
-            accumulator=np.pad(flat.view(np.uint32), (multiplying, design.config.latency)),
+            accumulator=np.pad(flat.view(np.uint32), (0, latency)),
             a=code,
             b=np.pad(codes, (0, latency)),
             a_format=a_format,
@@ -374,14 +378,14 @@ def _products(x: np.ndarray, y: np.ndarray) -> tuple[Fields, Fields]:
     exponent = np.frexp(magnitude)[1] - 1
     fields = {
         "sign": np.signbit(x) ^ np.signbit(y),
-        "exponent": exponent + _PRODUCT_BIAS - 7,
-        "significand": np.ldexp(magnitude, 7 - exponent),
+        "exponent": np.where(counts, exponent + _PRODUCT_BIAS - 7, 0),
+        "significand": np.where(counts, np.ldexp(magnitude, 7 - exponent), 0),
         "zero": finite & (number == 0),
         "infinite": np.isinf(number),
         "nan": nan,
         "invalid": nan & ~np.isnan(x) & ~np.isnan(y),
     }
-    matters = {"sign": ~nan, "exponent": counts, "significand": counts, "zero": finite}
+    matters = {"sign": ~nan, "exponent": finite, "significand": finite, "zero": finite}
     return {name: np.asarray(value).astype(np.uint64) for name, value in fields.items()}, matters
 
 
@@ -470,8 +474,8 @@ def _step_unit(design: Design) -> Unit:
     if latency:
         name = f"fp8_step_{latency}"
         adder = (
-            f"{name} step({clocks(name)}.\\before ({{2'b00, accumulator}}), .product(product), "
-            ".valid(1'b1), .after({flags, total}));"
+            f"{name} step({clocks(name)}.start({{2'b00, accumulator}}), .first(1'b1), "
+            ".fresh(1'b0), .product(product), .valid(1'b1), .after({flags, total}));"
         )
     else:
         adder = (

@@ -75,7 +75,7 @@ FAULTS = {
     ),
     "a finished sum is not given back": (
         "fp8_ring_element_3",
-        r"= shift \| first;",
+        r"= shift \| given_back;",
         "= shift;",
         "random_gemms_and_conversions",
     ),
