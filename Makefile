@@ -31,6 +31,7 @@ test-long: $(VENV)/installed
 		-o $(OUT)/regress-engine
 	rm -rf $(OUT)/mutate
 	$(BIN)/fp8cosim mutate --count 320 -o $(OUT)/mutate
+	FP8COSIM_PROOF_FAULTS=100 $(BIN)/pytest tests/cosim/proofs/test_engine_control.py
 	FP8COSIM_KILLS=20 $(BIN)/pytest tests/cosim/training/test_kills.py
 	FP8COSIM_NETLISTS=3000 $(BIN)/pytest tests/cosim/lockstep -k random_circuits
 

@@ -226,7 +226,8 @@ class GemmEngine(Block):
         connect(m, converter.y, flipped(self.m_axis_y))
         m.d.comb += [
             converter.clear.eq(clear),
-            registers.lock_packet.eq(converter.busy | converter.failed),
+            # The first transfer is converted in the mode that is there when it comes.
+            registers.lock_packet.eq(converter.busy | converter.failed | converter.starts),
             registers.status_x_busy.eq(converter.busy),
             registers.status_x_failed.eq(converter.failed),
             registers.status_x_done_set.eq(converter.ends),

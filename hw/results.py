@@ -91,10 +91,11 @@ def connect_columns(m, platform, array, control, *, top, bottom, loads, mode, co
     free = Signal()
     m.d.comb += [free.eq(~array.d.valid | array.d.ready), control.result_ready.eq(free)]
     if array.config.latency:
-        inside, lasts = Signal(len(PARTS)), Signal(len(PARTS))
+        occupied = Signal(len(PARTS))
+        lasts = Signal(len(PARTS))
         with m.If(free):
             m.d.sync += [
-                Cat(inside, array.d.valid).eq(Cat(control.accept, inside)),
+                Cat(occupied, array.d.valid).eq(Cat(control.accept, occupied)),
                 Cat(lasts, result.last).eq(Cat(control.last, lasts)),
             ]
     else:

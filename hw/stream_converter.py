@@ -1,6 +1,6 @@
 """The streaming converter: FP32 numbers in, codes out, a row of them a clock."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
 from hw.axi import axi_stream
@@ -101,24 +101,25 @@ class StreamConverter(Block):
 
         # Which parts of the conversion hold a row, and the last one of a packet. What is offered
         # after an end belongs to no packet, and its lanes are as they were.
-        inside, lasts = Signal(len(PARTS)), Signal(len(PARTS))
+        occupied = Signal(len(PARTS))
+        lasts = Signal(len(PARTS))
         current = Signal()
         open_packet = Signal()
         with m.If(free):
             m.d.sync += [
-                Cat(inside, y.tvalid).eq(Cat(accept, inside)),
+                Cat(occupied, y.tvalid).eq(Cat(accept, occupied)),
                 Cat(lasts, y.tlast).eq(Cat(x.tlast, lasts)),
                 current.eq(1),
             ]
         with m.If(accept):
             m.d.sync += open_packet.eq(~x.tlast)
         with m.If(ended):
-            m.d.sync += [inside.eq(0), open_packet.eq(0), current.eq(0)]
+            m.d.sync += [occupied.eq(0), open_packet.eq(0), current.eq(0)]
             with m.If(free):
                 m.d.sync += y.tvalid.eq(0)
         leaves = y.tvalid & current
         m.d.comb += [
-            self.busy.eq(open_packet | inside.any() | leaves),
+            self.busy.eq(open_packet | occupied.any() | leaves),
             self.starts.eq(accept & ~self.busy),
             self.ends.eq(leaves & y.tready & y.tlast),
         ]
@@ -134,5 +135,5 @@ class StreamConverter(Block):
                 y.tkeep.word_select(lane, 4).eq(column.kept.replicate(4)),
             ]
             raised = raised | column.flags.as_value()
-        m.d.sync += self.flags.eq(raised)
+        m.d.sync += self.flags.eq(Mux(self.clear, 0, raised))
         return m

@@ -12,9 +12,6 @@ from cosim.proofs.wiring import systolic_module
 from pysim import ArrayConfig
 from rtl_gen import Design
 
-LANE_DISTANCE = 0x9E3779B97F4A7C15
-"""2^64 over the golden ratio; its top bits, the last one set, are the distance between lanes."""
-
 
 def statements(design: Design) -> list[Statement]:
     """Return the statements about the top of an array."""
@@ -166,29 +163,11 @@ def _columns(netlist: Netlist, config: ArrayConfig, fields: dict) -> Problem:
 
 def _lanes(netlist: Netlist, config: ArrayConfig, fields: dict) -> Problem:
     unit = Trace(netlist)
-    width = netlist.widths["lfsr_lane"]
-    distance = (LANE_DISTANCE >> (64 - config.lfsr_width)) | 1
-    pairs = {}
-    for j in range(config.cols):
-        name = f"column_{j}"
-        seed = lfsr.advance(config.seed, j * distance, config.lfsr_width)
-        selected = smt.equal(unit.vector("lfsr_lane"), smt.const(j, width))
-        load = smt.conjunction([unit.wire("lfsr_load"), selected])
-        seen, state = unit.wire("lfsr_state"), unit.wire(f"{name}.state")
-        pairs |= {
-            f"seed of lane {j}": (
-                unit.wire(f"{name}.seed"),
-                smt.const(seed, config.lfsr_width),
-            ),
-            f"load of lane {j}": (unit.wire(f"{name}.load"), load),
-            f"state to load into lane {j}": (
-                unit.wire(f"{name}.load_state"),
-                unit.wire("lfsr_load_state"),
-            ),
-            f"state of lane {j}": (smt.choose(selected, seen, state), state),
-            f"reset of lane {j}": (unit.wire(f"{name}.rst"), unit.wire("rst")),
-        }
-    return same_wires(unit, pairs)
+    resets = {
+        f"reset of lane {j}": (unit.wire(f"column_{j}.rst"), unit.wire("rst"))
+        for j in range(config.cols)
+    }
+    return same_wires(unit, {**lfsr.lane_wires(unit, config), **resets})
 
 
 def _streams(netlist: Netlist, config: ArrayConfig, fields: dict) -> Problem:

@@ -5,7 +5,7 @@ The array is left open: its outputs may be anything, but for what `cosim.proofs.
 registers and sequencer where nothing depends on what they do.
 """
 
-from cosim.proofs import registers, sequencer, smt
+from cosim.proofs import overlap, registers, sequencer, smt, stream_converter
 from cosim.proofs.induction import Clock, Count, Run
 from cosim.proofs.layout import Command
 from cosim.proofs.netlist import Netlist, Trace
@@ -17,13 +17,10 @@ from hw.registers import Register
 from pysim import ArrayConfig
 from rtl_gen import Design
 
-ARRAY, CONVERTER = "fp8_overlapped_array", "fp8_stream_converter"
 LARGEST = 16_777_215
 TARGETS, ROUNDINGS = 5, 3
 STREAMS = {"a": 1, "b": 1, "c": 4}
 """Streams in, and the bytes of a lane of each."""
-MOST_TILES = 9
-"""One tile is prepared, one computes, and each row in a converter may be a tile that leaves."""
 TILE_BITS = 4
 
 
@@ -32,7 +29,7 @@ def statements(design: Design) -> list[Statement]:
     top, config = design.manifest["top"], design.config
     spec = _Top(config, design.manifest["command_fields"])
     others = (registers.MODULE, sequencer.module(config))
-    alone = View(top, (ARRAY, CONVERTER, *others))
+    alone = View(top, (overlap.MODULE, stream_converter.MODULE, *others))
 
     def in_one_clock(problem):
         return lambda netlist: {"": problem(netlist)}
@@ -57,10 +54,10 @@ def statements(design: Design) -> list[Statement]:
         ),
         (
             "settings",
-            View(top, (ARRAY, CONVERTER)),
+            View(top, (overlap.MODULE, stream_converter.MODULE)),
             in_runs(spec.settings),
-            "a tile is only left while the engine is busy; sizes and mode are allowed then, and "
-            "stay as they are",
+            "a tile is only left while the engine is busy; sizes are allowed then, and stay as "
+            "they are, and modes, of a call and of a packet of X, until the last result is taken",
         ),
         (
             "offered",
@@ -91,7 +88,7 @@ def statements(design: Design) -> list[Statement]:
         ),
         (
             "ends",
-            View(top, (ARRAY, CONVERTER, registers.MODULE)),
+            View(top, (overlap.MODULE, stream_converter.MODULE, registers.MODULE)),
             in_runs(spec.ends),
             "a call is busy from its start until the last result of its last tile has been taken, "
             "which sets DONE, or until it fails or is cleared; each packet of D belongs to a tile",
@@ -518,7 +515,7 @@ class _Top:
             "mode": (now.wire("converter.mode"), self._mode(now, "x_mode")),
             "clear": (now.wire("converter.clear"), _clear(now)),
             "reset": (now.wire("converter.rst"), now.wire("rst")),
-            "lock": (now.wire("registers.lock_packet"), smt.disjunction([busy, failed])),
+            "lock": (now.wire("registers.lock_packet"), smt.disjunction([busy, failed, starts])),
             "clocks": (
                 self._counter(now.later, "x_cycles"),
                 smt.choose(ended, smt.const(0, COUNTER_BITS), f"(bvadd {begin} {steps})"),
@@ -549,13 +546,18 @@ class _Top:
             names = [f"sequencer.{name}" for name in (*sequencer.SIZES, "call")]
             return {
                 **allowed(clock),
-                **{
-                    f"{name} stays": smt.implies(
-                        left, smt.equal(clock.later.wire(name), clock.wire(name))
-                    )
-                    for name in names
-                },
+                **{f"{name} stays": smt.implies(left, stays(clock, name)) for name in names},
+                "the mode of a call stays": smt.implies(
+                    _busy(clock.later), stays(clock, "array.mode")
+                ),
+                "the mode of a packet stays": smt.implies(
+                    smt.disjunction(clock.wire(f"converter.{name}") for name in ("starts", "busy")),
+                    stays(clock, "converter.mode"),
+                ),
             }
+
+        def stays(clock: Clock, name: str) -> str:
+            return smt.equal(clock.later.wire(name), clock.wire(name))
 
         def shown(clock: Clock) -> dict[str, Shown]:
             names = ("busy", "failed", "sequencer.active", "sequencer.start", "sequencer.clear")
@@ -632,7 +634,7 @@ class _Top:
                 [packet_given(clock), *(clock.wire(f"array.{s}_ready") for s in STREAMS)]
             )
             locked = smt.disjunction([_busy(clock), _failed(clock)])
-            full = smt.equal(inside, smt.const(MOST_TILES, TILE_BITS))
+            full = smt.equal(inside, smt.const(overlap.MOST_TILES, TILE_BITS))
             return {
                 "the array takes operands for a tile, and gives it a packet": smt.implies(
                     smt.conjunction([works, takes]), smt.negation(none_inside(clock))
@@ -684,7 +686,7 @@ class _Top:
             }
 
         def invariant(clock: Clock) -> dict[str, str]:
-            most = smt.const(MOST_TILES, TILE_BITS)
+            most = smt.const(overlap.MOST_TILES, TILE_BITS)
             total = f"(bvadd {clock.count('inside')} {one_if(leaves(clock))})"
             counted = clock.wire("tiles_inside")
             return {

@@ -20,6 +20,10 @@ POLYNOMIALS = {
 """Exponents of the polynomial of each width, as docs/contract.md lists them."""
 
 
+LANE_DISTANCE = 0x9E3779B97F4A7C15
+"""2^64 over the golden ratio; its top bits, the last one set, are the distance between lanes."""
+
+
 def module(config: ArrayConfig) -> str:
     """Name of the module of a lane."""
     return f"fp8_lfsr_{config.lfsr_width}x{config.random_bits}"
@@ -93,6 +97,32 @@ def advance(state: int, steps: int, width: int) -> int:
         (_power_of_x(steps + i, polynomial, width) & state).bit_count() & 1 for i in range(width)
     )
     return sum(bit << i for i, bit in enumerate(bits))
+
+
+def lane_wires(unit: Trace, config: ArrayConfig) -> dict[str, tuple[str, str]]:
+    """Return wires of the columns of a module, and what is expected of them, by what they say.
+
+    Each lane starts from its own seed, and is read and loaded by its number.
+    """
+    width = unit.netlist.widths["lfsr_lane"]
+    distance = (LANE_DISTANCE >> (64 - config.lfsr_width)) | 1
+    pairs = {}
+    for j in range(config.cols):
+        name = f"column_{j}"
+        seed = advance(config.seed, j * distance, config.lfsr_width)
+        selected = smt.equal(unit.vector("lfsr_lane"), smt.const(j, width))
+        load = smt.conjunction([unit.wire("lfsr_load"), selected])
+        seen, state = unit.wire("lfsr_state"), unit.wire(f"{name}.state")
+        pairs |= {
+            f"seed of lane {j}": (unit.wire(f"{name}.seed"), smt.const(seed, config.lfsr_width)),
+            f"load of lane {j}": (unit.wire(f"{name}.load"), load),
+            f"state to load into lane {j}": (
+                unit.wire(f"{name}.load_state"),
+                unit.wire("lfsr_load_state"),
+            ),
+            f"state of lane {j}": (smt.choose(selected, seen, state), state),
+        }
+    return pairs
 
 
 def _leap(netlist: Netlist, width: int, r: int) -> Problem:

@@ -1,8 +1,8 @@
 """The array with overlap: what enters the ring and what leaves it, and that nothing gets lost."""
 
-from cosim.proofs import column, smt
-from cosim.proofs.counts import less, number
-from cosim.proofs.induction import Clock, Count, Run
+from cosim.proofs import column, converter, lfsr, smt
+from cosim.proofs.counts import BITS, add, less, number
+from cosim.proofs.induction import Clock, Count, Run, Wires
 from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS, Command
 from cosim.proofs.mac import DECODER
 from cosim.proofs.netlist import Netlist, Trace
@@ -13,6 +13,7 @@ from cosim.proofs.ring import (
     array_module,
     element_module,
 )
+from cosim.proofs.rows import CONVERSION, Rows
 from cosim.proofs.schedule import Schedule
 from cosim.proofs.schedule import module as schedule_module
 from cosim.proofs.statement import Statement, View
@@ -20,6 +21,10 @@ from cosim.proofs.wires import same_wires
 from rtl_gen import Design
 
 MODULE = "fp8_overlapped_array"
+
+SIDE_BITS = 7
+MOST_TILES = 2 + CONVERSION
+"""One computes while another is prepared or drained; of each row in the converters, one more."""
 
 
 def statements(design: Design) -> list[Statement]:
@@ -30,6 +35,10 @@ def statements(design: Design) -> list[Statement]:
     alone = View(MODULE, parts)
     moving = (schedule_module(config), element_module(config), DECODER)
     ring = View(MODULE, (*moving, column.module(config)))
+    results = View(
+        MODULE, (schedule_module(config), array_module(config), DECODER, converter.module(config))
+    )
+    tiles = View(MODULE, (array_module(config), DECODER, column.module(config)))
     stated = (
         (
             "operands",
@@ -46,6 +55,45 @@ def statements(design: Design) -> list[Statement]:
             "and else +0, without flags",
         ),
         ("streams", alone, spec.streams, "the schedule sees the streams, and they see it"),
+        (
+            "columns",
+            alone,
+            spec.columns,
+            "used columns, and no others, convert what leaves the first row, and move on together "
+            "where there is room",
+        ),
+        (
+            "lanes",
+            alone,
+            spec.lanes,
+            "each column starts from the seed of its lane, and is read and loaded by its number",
+        ),
+        (
+            "flags",
+            alone,
+            spec.flags,
+            "no flag of an accepted result is ever lost, and none is raised by anything else",
+        ),
+        (
+            "stable",
+            results,
+            spec.stable,
+            "a row of results that is offered stays, bit for bit, until it is taken",
+        ),
+        (
+            "rows",
+            results,
+            lambda netlist: spec.rows(netlist).induction(),
+            "a row that the converters take is offered once, in order, with its columns and the "
+            "last one told: none is lost or doubled under any back-pressure",
+        ),
+        (
+            "tiles",
+            tiles,
+            lambda netlist: spec.tiles(netlist).induction(),
+            f"operands are taken, and rows given, for tiles alone; at most {MOST_TILES} of them "
+            "are in the array",
+        ),
         (
             "marks",
             ring,
@@ -162,6 +210,161 @@ class _Array:
         }
         return same_wires(unit, pairs)
 
+    def columns(self, netlist: Netlist) -> Problem:
+        """Return the problem of what reaches the feet of columns."""
+        unit = Trace(netlist)
+        pairs = {"room for a row": (unit.wire("schedule.result_ready"), _room(unit))}
+        for j in range(self.config.cols):
+            name = f"column_{j}"
+            used = self._accepted_cols(unit, j)
+            accept = smt.conjunction([unit.wire("schedule.accept"), used])
+            pairs |= {
+                f"number of column {j}": (
+                    unit.wire(f"{name}.value"),
+                    smt.bits(unit.wire("ring.top"), ACCUMULATOR_BITS * j, 32),
+                ),
+                f"accept of column {j}": (unit.wire(f"{name}.accept"), accept),
+                f"advance of column {j}": (unit.wire(f"{name}.advance"), _room(unit)),
+                f"mode of column {j}": (unit.wire(f"{name}.mode"), unit.wire("mode")),
+                f"reset of column {j}": (unit.wire(f"{name}.rst"), unit.wire("rst")),
+                f"result of column {j}": (
+                    smt.bits(unit.wire("d_payload"), 32 * j, 32),
+                    unit.wire(f"{name}.code"),
+                ),
+            }
+        return same_wires(unit, pairs)
+
+    def lanes(self, netlist: Netlist) -> Problem:
+        """Return the problem of the lanes of random bits."""
+        unit = Trace(netlist)
+        return same_wires(unit, lfsr.lane_wires(unit, self.config))
+
+    def flags(self, netlist: Netlist) -> Problem:
+        """Return the problem of what is raised."""
+        unit = Trace(netlist, "unit", 1)
+        flags = smt.const(0, 4)
+        for j in range(self.config.cols):
+            steps = smt.bits(unit.wire("ring.top"), ACCUMULATOR_BITS * j + 32, 2)
+            # Of the steps: inexact on top, invalid below.
+            raised = smt.concat(smt.bits(steps, 1, 1), smt.const(0, 2), smt.bits(steps, 0, 1))
+            accepted = smt.conjunction([unit.wire("schedule.accept"), self._accepted_cols(unit, j)])
+            of_steps = smt.choose(accepted, raised, smt.const(0, 4))
+            flags = f"(bvor (bvor {flags} {unit.wire(f'column_{j}.flags')}) {of_steps})"
+        flags = smt.choose(unit.wire("rst"), smt.const(0, 4), flags)
+        return same_wires(unit, {"the flags": (unit.wire("flags", 1), flags)})
+
+    def stable(self, netlist: Netlist) -> Problem:
+        """Return the problem of a row that waits."""
+        unit = Trace(netlist, "unit", 1)
+        waits = [
+            smt.assume(smt.negation(_room(unit))),
+            smt.assume(smt.negation(unit.wire("rst"))),
+        ]
+        pairs = {
+            "valid": (unit.wire("d_valid", 1), "true"),
+            "the row": (unit.wire("d_payload", 1), unit.wire("d_payload")),
+        }
+        return same_wires(unit, pairs, waits)
+
+    def _accepted_cols(self, unit: Wires, index: int) -> str:
+        """Whether a row that is accepted has a column."""
+        cols = unit.wire("schedule.accept_cols")
+        return f"(bvult {smt.const(index, SIDE_BITS)} {cols})"
+
+    def rows(self, netlist: Netlist) -> Run:
+        """Return what is stated of rows on their way through the converters."""
+        cols = self.config.cols
+        rows = Rows(
+            cols,
+            room=_room,
+            accepted=lambda clock: clock.wire("schedule.accept"),
+            last=lambda clock: clock.wire("schedule.last"),
+            has_column=self._accepted_cols,
+            offered=lambda clock: clock.wire("d_valid"),
+            offered_last=self._last_offered,
+            keeps=lambda clock, j: smt.bit(clock.wire("d_payload"), 32 * cols + j),
+        )
+
+        def assumptions(clock: Clock) -> dict[str, str]:
+            accept = clock.wire("schedule.accept")
+            return {"rows are accepted where there is room": smt.implies(accept, _room(clock))}
+
+        def shown(clock: Clock) -> dict[str, Shown]:
+            names = ("schedule.accept", "schedule.last", "d_valid", "d_ready")
+            return {name: Shown(clock.vector(name)) for name in names}
+
+        return Run(
+            netlist,
+            goals=rows.goals,
+            invariant=rows.invariant,
+            assumptions=assumptions,
+            counts=rows.counts(),
+            clocks=CONVERSION + 4,
+            shown=shown,
+        )
+
+    def _last_offered(self, clock: Wires) -> str:
+        return smt.bit(clock.wire("d_payload"), 33 * self.config.cols)
+
+    def tiles(self, netlist: Netlist) -> Run:
+        """Return what is stated of the tiles that the array has in work."""
+        schedule = self.schedule
+        stages = range(CONVERSION - 1)
+
+        def last_given(clock: Clock) -> str:
+            taken = [clock.wire(name) for name in ("d_valid", "d_ready")]
+            return smt.conjunction([*taken, self._last_offered(clock)])
+
+        def one_if(condition: str) -> str:
+            return smt.choose(condition, number(1), number(0))
+
+        def inside(clock: Clock) -> str:
+            taken = smt.conjunction(clock.wire(f"commands_{wire}") for wire in ("valid", "ready"))
+            more = add(clock.count("inside"), one_if(taken))
+            return f"(bvsub {more} {one_if(last_given(clock))})"
+
+        def goals(clock: Clock) -> dict[str, str]:
+            takes = smt.disjunction(
+                [last_given(clock), *(clock.wire(f"{stream}_ready") for stream in "abc")]
+            )
+            most = number(MOST_TILES)
+            return {
+                "operands and rows are those of a tile": smt.implies(
+                    takes, less(number(0), clock.count("inside"))
+                ),
+                "there are not too many": smt.negation(less(most, clock.count("inside"))),
+            }
+
+        def invariant(clock: Clock) -> dict[str, str]:
+            total = add(
+                *(one_if(schedule.has(clock, name)) for name in ("prepares", "steps", "drains")),
+                *(
+                    one_if(
+                        smt.conjunction(
+                            smt.bit(clock.wire(name), stage) for name in ("occupied", "lasts")
+                        )
+                    )
+                    for stage in stages
+                ),
+                one_if(smt.conjunction([clock.wire("d_valid"), self._last_offered(clock)])),
+            )
+            return {
+                **schedule.invariant(clock),
+                "tiles are in the schedule, or on their way out": smt.equal(
+                    clock.count("inside"), total
+                ),
+            }
+
+        return Run(
+            netlist,
+            goals=goals,
+            invariant=invariant,
+            assumptions=schedule.assumptions,
+            counts={**schedule.counts(), "inside": Count(BITS, inside)},
+            clocks=self.config.rows + self.config.cols + self.config.latency + 12,
+            shown=schedule.shown,
+        )
+
     def marks(self, netlist: Netlist) -> Run:
         """Return what is stated of marks on their way to every element.
 
@@ -240,6 +443,11 @@ class _Array:
             clocks=self.config.rows + self.config.cols + 6,
             shown=shown,
         )
+
+
+def _room(clock: Wires) -> str:
+    """Whether a row may move on to where it is offered."""
+    return smt.disjunction([smt.negation(clock.wire("d_valid")), clock.wire("d_ready")])
 
 
 def _element(place: tuple[int, int]) -> str:

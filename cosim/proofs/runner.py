@@ -25,6 +25,7 @@ from cosim.proofs import (
     ring,
     schedule,
     sequencer,
+    stream_converter,
     wiring,
 )
 from cosim.proofs.netlist import Reader, instantiated
@@ -92,6 +93,7 @@ def statements(design: Design) -> list[Statement]:
             *sequencer.statements(design),
             *schedule.statements(design),
             *overlap.statements(design),
+            *stream_converter.statements(config),
             *engine.statements(design),
             *ring.steps(config),
         ]

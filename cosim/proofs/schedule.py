@@ -56,7 +56,7 @@ def statements(design: Design) -> list[Statement]:
             "drains",
             spec.drains,
             "the rows of a tile leave once, slot by slot, after the next tile has begun, with its "
-            "columns and mode, and the last of them is told",
+            "columns, and the last of them is told",
         ),
         (
             "shifts",
@@ -98,8 +98,6 @@ class Schedule:
         self.rows, self.cols, self.latency = config.rows, config.cols, config.latency
         self.fields = fields
         self.prefix = prefix
-        # Where a command may be a conversion, its phase is the second one.
-        self.converts = "operation" in fields
         self.command_bits = sum(field["width"] for field in fields.values())
         # A register at the edge of the array, and two in the farthest element.
         self.crossing = config.rows + config.cols + 1
@@ -170,14 +168,12 @@ class Schedule:
     def allowed(self, command: str) -> str:
         """Whether a command is one that the schedule takes."""
         rows, cols = (self.field(command, name) for name in ("rows", "cols"))
-        converts = smt.equal(self.field(command, "operation"), number(1)) if self.converts else ""
         return smt.conjunction(
             [
                 less(number(0), rows),
                 less(rows, number(self.rows + 1)),
                 less(number(0), cols),
                 less(cols, number(self.cols * self.latency + 1)),
-                *([smt.negation(converts)] if converts else []),
             ]
         )
 
@@ -478,6 +474,9 @@ class Schedule:
                 ),
             ),
             "the slot": smt.implies(loading, smt.equal(self.wire(clock, "shift_slot"), slot)),
+            "no sum waits where C is loaded": smt.negation(
+                smt.conjunction([loading, self.has(clock, "drains")])
+            ),
             "a slot shifts for each row of C, and for each that is not used": smt.implies(
                 loading,
                 smt.equal(self.wire(clock, "shift"), smt.disjunction([takes, smt.negation(due)])),
@@ -503,9 +502,6 @@ class Schedule:
             "the last row": smt.equal(self.wire(clock, "last"), self._drain_is_last(clock)),
             "what waits shifts": self.wire(clock, "shift"),
         }
-        if self.converts:
-            mode = Command(command, self.fields).mode
-            expected["the mode"] = smt.equal(self.wire(clock, "mode"), mode)
         return {
             "a row leaves when it can, and there is room": smt.equal(
                 accept, smt.conjunction([due, self.wire(clock, "result_ready")])
@@ -546,9 +542,9 @@ class Schedule:
 
     def phase_is(self, clock: Wires, *names: str) -> str:
         """Whether the machine that loads and drains is in one of these phases."""
-        codes = [i + (self.converts and i > 0) for i in map(PHASES.index, names)]
         return smt.disjunction(
-            smt.equal(self.wire(clock, "fsm_state"), smt.const(code, 3)) for code in codes
+            smt.equal(self.wire(clock, "fsm_state"), smt.const(PHASES.index(name), 3))
+            for name in names
         )
 
     def invariant(self, clock: Clock) -> dict[str, str]:

@@ -32,7 +32,7 @@ def statements(design: Design) -> list[Statement]:
         Statement(
             "sequencer/tiles",
             unit,
-            "the tiles of a GEMM that are handed out cover m x n exactly, row of tiles by row of "
+            "the tiles that are handed out cover m x n exactly, row of tiles by row of "
             "tiles, each from left to right; none is missing or doubled, whatever stalls, and the "
             "last one ends the call",
             (View(unit),),

@@ -20,12 +20,14 @@ def negation(term: str) -> str:
 
 def conjunction(terms: Iterable[str]) -> str:
     """Logical and; true if there are no terms."""
-    return f"(and true {' '.join(terms)})"
+    joined = " ".join(terms)
+    return f"(and true {joined})" if joined else "true"
 
 
 def disjunction(terms: Iterable[str]) -> str:
     """Logical or; false if there are no terms."""
-    return f"(or false {' '.join(terms)})"
+    joined = " ".join(terms)
+    return f"(or false {joined})" if joined else "false"
 
 
 def implies(premise: str, conclusion: str) -> str:
