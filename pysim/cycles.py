@@ -56,12 +56,18 @@ class TileClocks(NamedTuple):
     Attributes
     ----------
     load, compute, drain : range
-        Clocks in which rows of C enter, products are made, and results leave the array.
+        Clocks in which rows of C enter, operands enter, and sums leave the array.
     """
 
     load: range
     compute: range
     drain: range
+
+    @property
+    def results(self) -> range:
+        """Clocks in which results are given: the converters and a register at the port later."""
+        later = CONVERSION_CLOCKS + 1
+        return range(self.drain.start + later, self.drain.stop + later)
 
 
 def tile_clocks(

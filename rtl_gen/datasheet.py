@@ -2,7 +2,8 @@
 
 from hw.registers import RegisterMap
 from pysim import ArrayConfig
-from pysim.cycles import CONVERSION_CLOCKS
+from pysim.cycles import CONVERSION_CLOCKS, gemm_cycles, tile_clocks
+from rtl_gen.pictures import hiding_length
 from rtl_gen.register_texts import markdown
 
 _STREAMS = {
@@ -15,7 +16,7 @@ _STREAMS = {
 }
 _OTHERS = {
     "clk": "clock; everything happens at its rising edge",
-    "rst": "reset, synchronous, active high; every register has a value after it",
+    "rst": "[reset](#reset), synchronous, active high",
     "irq": "interrupt, a level",
 }
 
@@ -23,12 +24,17 @@ _OTHERS = {
 def datasheet(config: ArrayConfig, ports: list[dict], registers: RegisterMap) -> str:
     """Return the data sheet as Markdown: geometry, ports, packets, throughput, registers."""
     rows, cols, latency = config.rows, config.cols, config.latency
+    hidden = hiding_length(config)
+    *_, last = tile_clocks(config, rows, cols, hidden, load_c=False)
+    rest = gemm_cycles(config, rows, cols, hidden, load_c=False) - latency * hidden - rows
     lines = [
         f"# FP8 GEMM engine, {rows} x {cols}",
         "",
         f"An array of {rows} x {cols} processing elements, {rows * cols} multiply-accumulates a "
         f"clock, each {latency} clocks long. {cols} lanes of random bits, {config.lfsr_width} bits "
         f"wide, {config.random_bits} bits a draw.",
+        "",
+        "![Blocks of the engine, and what passes between them](blocks.svg)",
         "",
         "## Ports",
         "",
@@ -62,15 +68,29 @@ def datasheet(config: ArrayConfig, ports: list[dict], registers: RegisterMap) ->
         "",
         "## Clocks",
         "",
+        "![When the streams of a GEMM move](timing.svg)",
+        "",
         f"A tile computes for {latency} K clocks. Meanwhile C is loaded for the next one, and the "
-        "results of the one before leave. Without stalls, and with K long enough to hide that "
-        f"(K of {2 * rows + (rows + cols) // latency + 4} always is), a GEMM takes",
+        f"results of the one before leave. Without stalls, and with K of at least {hidden}, which "
+        "hides that, a GEMM takes",
         "",
-        f"    {latency} K * ceil(M / {rows}) * ceil(N / {latency * cols}) + s",
+        f"    {latency} K ceil(M / {rows}) ceil(N / {latency * cols}) + c + d + {rest}",
         "",
-        f"clocks; s, for the first tile to begin and the last one to leave, is at most "
-        f"{4 * latency + latency * rows * 2 + 2 * (rows + cols) + 22}. A tensor of n numbers takes "
-        f"ceil(n / {cols}) + {CONVERSION_CLOCKS} in the converter, which works beside the array.",
+        "clocks from START until its last result is taken. c is the number of rows of C that the "
+        f"first tile loads, {rows} for each of its slots, and 0 without C; d that of the results "
+        "of the last tile. The first result of the last tile comes "
+        f"{last.results.start - last.compute.stop + 1} clocks after the last operands. A tensor "
+        f"of n numbers takes ceil(n / {cols}) + {CONVERSION_CLOCKS} in the converter, which works "
+        "beside the array.",
+        "",
+        "## Reset",
+        "",
+        "`rst` is synchronous and active high; one clock is enough. After it the engine is idle, "
+        "no stream offers or takes anything, settings are 0, counters, flags, and errors are "
+        "clear, and the lanes start from the seed. A reset may come at any time; it forgets what "
+        "is in work, and the only place where it breaks the rules of AXI is an offer that it "
+        "takes back. Registers in the data path have no reset: nothing that they hold counts "
+        "before it was written.",
         "",
         "## Registers",
         "",

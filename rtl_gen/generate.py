@@ -20,6 +20,7 @@ from hw.schedule import Job
 from pysim import ArrayConfig, InputError
 from rtl_gen.datasheet import datasheet, template
 from rtl_gen.emitter import Emitter, block_ports, yosys_version
+from rtl_gen.pictures import block_diagram, timing_diagram
 from rtl_gen.register_texts import c_header, system_rdl
 
 MANIFEST = "manifest.json"
@@ -142,6 +143,8 @@ def _engine_documents(result: Design) -> dict[str, str]:
     registers = engine_registers(result.config)
     return {
         "datasheet.md": datasheet(result.config, ports, registers),
+        "blocks.svg": block_diagram(result.config),
+        "timing.svg": timing_diagram(result.config),
         f"{top}_instance.sv": template(top, ports),
         f"{top}.h": c_header(registers, top),
         f"{top}.rdl": system_rdl(registers, top),

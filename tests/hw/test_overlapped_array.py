@@ -8,6 +8,7 @@ from amaranth.sim import Simulator
 from hw.overlapped_array import OverlappedArray
 from pysim import ArrayConfig, GoldenEngine
 from pysim.convert import ROUNDINGS, Rounding
+from pysim.cycles import tile_clocks
 from pysim.formats import E4M3, E5M2, OPERAND_FORMATS, OUTPUT_FORMATS
 
 
@@ -121,3 +122,49 @@ def test_two_bands(latency, with_c):
         assert values[: len(cols)] == expected.values[i, list(cols)].tolist()
         assert keep == (1 << len(cols)) - 1
         assert last == ends
+
+
+@pytest.mark.parametrize(("rows", "cols", "latency"), [(2, 3, 1), (3, 2, 4)])
+@pytest.mark.parametrize("with_c", [False, True])
+@pytest.mark.parametrize("k", [2, 11])
+def test_streams_move_when_the_cycle_model_says(rows, cols, latency, with_c, k):
+    config = ArrayConfig(rows, cols, latency=latency)
+    array = OverlappedArray(config)
+    shape = (3 * rows, 2 * latency * cols, k)
+    tiles = list(tile_clocks(config, *shape, load_c=with_c))
+    job = {"load_c": with_c, "rows": rows, "cols": latency * cols, "length": k}
+    moved = {name: [] for name in "bcd"}
+    m = Module()
+    m.domains.sync = domain = ClockDomain("sync")
+    m.submodules.array = array
+
+    async def bench(context):
+        context.set(domain.rst, 1)
+        await context.tick()
+        context.set(domain.rst, 0)
+        for port in (array.commands, array.a, array.b, array.c):
+            context.set(port.valid, 1)
+        context.set(array.commands.payload, job)
+        context.set(array.d.ready, 1)
+        commands = 0
+        for clock in range(tiles[-1].results.stop):
+            for name, clocks in moved.items():
+                port = getattr(array, name)
+                if context.get(port.valid & port.ready):
+                    clocks.append(clock)
+            commands += context.get(array.commands.ready)
+            await context.tick()
+            context.set(array.commands.valid, commands < len(tiles))
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+    def clocks_of(phase):
+        return [clock for tile in tiles for clock in getattr(tile, phase)]
+
+    assert moved["b"] == clocks_of("compute")
+    assert moved["c"] == clocks_of("load")
+    # The engine has one register more, at its port.
+    assert moved["d"] == [clock - 1 for clock in clocks_of("results")]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from systemrdl import RDLCompiler
 
@@ -14,6 +15,8 @@ from cosim.rtl.verilator import find_verilator
 from hw.engine_registers import engine_registers
 from hw.registers import Access
 from pysim import ArrayConfig
+from pysim.cycles import gemm_cycles
+from rtl_gen.pictures import block_diagram, timing_diagram
 
 CONFIGS = [
     ArrayConfig(1, 1, lfsr_width=8, random_bits=8, latency=1),
@@ -112,6 +115,42 @@ def test_data_sheet(generated):
     for name, offset in engine_registers(design.config).offsets().items():
         assert f"| `{offset:#05x}` | [{name}](#{name}) |" in text
         assert f"\n### {name}\n" in text
+
+
+@pytest.mark.parametrize("load_c", [False, True])
+def test_clocks_of_the_data_sheet(generated, load_c):
+    """The formula gives what the cycle model says, which the counters confirm elsewhere."""
+    folder, design = generated
+    config, text = design.config, (folder / "datasheet.md").read_text()
+    hidden = re.search(r"K of at least (\d+)", text)
+    rest = re.search(r"\+ c \+ d \+ (\d+)$", text, re.MULTILINE)
+    assert hidden
+    assert rest
+    rows, cols, latency = config.rows, config.cols, config.latency
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        m, n = (int(size) for size in rng.integers(1, 60, size=2))
+        k = int(hidden[1]) + int(rng.integers(5))
+        left = (n - 1) % (latency * cols) + 1
+        c = rows * min(latency, -(-n // cols)) if load_c else 0
+        d = ((m - 1) % rows + 1) * -(-left // cols)
+        tiles = -(-m // rows) * -(-n // (latency * cols))
+        formula = latency * k * tiles + c + d + int(rest[1])
+        assert formula == gemm_cycles(config, m, n, k, load_c=load_c)
+
+
+def test_pictures(generated):
+    """They name every stream, and are the same for the same configuration."""
+    folder, design = generated
+    text = {name: (folder / f"{name}.svg").read_text() for name in ("blocks", "timing")}
+    streams = {re.sub("_t[a-z]+$", "", port["name"]) for port in design.manifest["ports"]}
+    for name in streams:
+        if "_axis_" in name:
+            assert name in text["blocks"]
+    assert text == {
+        "blocks": block_diagram(design.config),
+        "timing": timing_diagram(design.config),
+    }
 
 
 def test_manifest_tells_the_fields_of_commands(generated):
