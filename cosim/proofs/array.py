@@ -3,8 +3,8 @@
 from cosim.proofs import column, converter, lfsr, smt
 from cosim.proofs.control import module as control_module
 from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS, Command
-from cosim.proofs.mac import DECODER
 from cosim.proofs.netlist import Netlist, Trace
+from cosim.proofs.operands import DECODER
 from cosim.proofs.problem import Problem, Shown
 from cosim.proofs.statement import Statement, View
 from cosim.proofs.wires import same_wires
@@ -75,7 +75,8 @@ def statements(design: Design) -> list[Statement]:
         ),
         (
             "draws",
-            results,
+            # Whether a mode draws, the converter says.
+            View(top, (systolic, DECODER)),
             _draws,
             "a lane draws once for each stochastic result of its column that is offered, "
             "under any back-pressure, and for nothing else",

@@ -2,9 +2,10 @@
 
 from cosim.proofs import smt
 from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS, LATENCY, Operand
-from cosim.proofs.mac import ADDER, DECODER, ELEMENT, MULTIPLIER
+from cosim.proofs.mac import ADDER, ELEMENT, MULTIPLIER
 from cosim.proofs.netlist import Netlist, Trace
 from cosim.proofs.numbers import fp32, power_of_two
+from cosim.proofs.operands import DECODER
 from cosim.proofs.problem import Problem, Shown
 from cosim.proofs.statement import Statement, View
 

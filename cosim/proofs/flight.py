@@ -10,8 +10,9 @@ from cosim.proofs.control import Control
 from cosim.proofs.counts import add, less, number
 from cosim.proofs.induction import Clock, Run
 from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS
-from cosim.proofs.mac import ADDER, DECODER, MULTIPLIER
+from cosim.proofs.mac import ADDER, MULTIPLIER
 from cosim.proofs.netlist import Netlist
+from cosim.proofs.operands import DECODER
 from cosim.proofs.statement import Statement, View
 from pysim import ArrayConfig
 from rtl_gen import Design

@@ -117,7 +117,7 @@ class Command:
 
     @property
     def mode(self) -> str:
-        """Target, rounding, and saturation in a row, as the converter takes them."""
+        """Target, rounding, saturation, and scale in a row, as the converter takes them."""
         return smt.concat(
-            *(self.field(f"mode_{name}") for name in ("saturate", "rounding", "target"))
+            *(self.field(f"mode_{name}") for name in ("scale", "saturate", "rounding", "target"))
         )

@@ -6,52 +6,15 @@ laid at the right door; and then once more in a row, as a processing element wir
 
 from itertools import product as pairs
 
-from cosim.proofs import smt
-from cosim.proofs.layout import LATENCY, Operand, Product
+from cosim.proofs import operands, smt
+from cosim.proofs.layout import LATENCY, Product
 from cosim.proofs.netlist import Netlist, Trace
-from cosim.proofs.numbers import FP32_SORT, OPERANDS, Format, fp32, operand, same_fp32
+from cosim.proofs.numbers import FP32_SORT, OPERANDS, Format, fp32, inexact, operand, same_fp32
+from cosim.proofs.operands import DECODER, format_is
 from cosim.proofs.problem import Problem, Shown
 from cosim.proofs.statement import Statement, View
 
-DECODER, MULTIPLIER, ADDER, ELEMENT = (
-    "fp8_operand_decoder",
-    "fp8_multiplier",
-    "fp8_accumulator_adder",
-    "fp8_pe",
-)
-
-
-def operands(multiplier: str = MULTIPLIER, clocks: int = 0) -> list[Statement]:
-    """Return the statements about the units that make a product.
-
-    Parameters
-    ----------
-    multiplier : str
-        The multiplier's module.
-    clocks : int
-        Clock edges from its operands to their product.
-    """
-    decoders = [
-        Statement(
-            f"decoder/{fmt.name}",
-            DECODER,
-            f"every {fmt.name} code decodes to its number",
-            (View(DECODER),),
-            lambda unit, fmt=fmt: _decoder(unit, fmt),
-        )
-        for fmt in OPERANDS
-    ]
-    products = [
-        Statement(
-            f"multiplier/{a}-{b}",
-            multiplier,
-            f"the product of every {a} number with every {b} number is exact",
-            (View(multiplier),),
-            lambda unit, a=a, b=b: _multiplier(unit, clocks, a, b),
-        )
-        for a, b in pairs(OPERANDS, repeat=2)
-    ]
-    return [*decoders, *products]
+MULTIPLIER, ADDER, ELEMENT = "fp8_multiplier", "fp8_accumulator_adder", "fp8_pe"
 
 
 def statements() -> list[Statement]:
@@ -72,7 +35,7 @@ def statements() -> list[Statement]:
             _adder_flags,
         ),
     ]
-    return [*operands(), *adder]
+    return [*operands.statements(MULTIPLIER, clocks=0), *adder]
 
 
 def steps() -> list[Statement]:
@@ -89,64 +52,6 @@ def steps() -> list[Statement]:
         )
         for a, b in pairs(OPERANDS, repeat=2)
     ]
-
-
-def _decoder(netlist: Netlist, fmt: Format) -> dict[str, Problem]:
-    unit = Trace(netlist)
-    code = unit.wire("code")
-    decoded = Operand(unit.wire("operand"))
-    got = decoded.number
-    text = [netlist.text, unit.text, format_is(unit, fmt)]
-    return _one(
-        Problem(
-            "\n".join(text),
-            {
-                "the number": smt.equal(got, operand(code, fmt)),
-                "the form of the operand": decoded.well_formed,
-            },
-            {
-                "code": Shown(code, fmt.name),
-                "expected": Shown(operand(code, fmt), "number"),
-                "got": Shown(got, "number"),
-            },
-        )
-    )
-
-
-def _multiplier(
-    netlist: Netlist, clocks: int, a_format: Format, b_format: Format
-) -> dict[str, Problem]:
-    unit = Trace(netlist, "unit", clocks)
-    got = Product(unit.wire("product", clocks))
-    a, b = Operand(unit.wire("a")), Operand(unit.wire("b"))
-    text = [
-        netlist.text,
-        unit.text,
-        smt.declare("a", smt.bit_vector(8)),
-        smt.declare("b", smt.bit_vector(8)),
-        smt.define("x", FP32_SORT, operand("a", a_format)),
-        smt.define("y", FP32_SORT, operand("b", b_format)),
-        *(smt.assume(smt.equal(port.number, number)) for port, number in ((a, "x"), (b, "y"))),
-        *(smt.assume(port.well_formed) for port in (a, b)),
-        smt.define("want", FP32_SORT, "(fp.mul RNE x y)"),
-    ]
-    invalid = smt.conjunction(["(fp.isNaN want)", "(not (fp.isNaN x))", "(not (fp.isNaN y))"])
-    return _one(
-        Problem(
-            "\n".join(text),
-            {
-                "the product": smt.equal(got.number, "want"),
-                "the invalid flag": smt.equal(got.invalid, invalid),
-                "the form of the product": got.well_formed,
-            },
-            {
-                "a": Shown("a", a_format.name),
-                "b": Shown("b", b_format.name),
-                "expected": Shown("want", "number"),
-                "got": Shown(got.number, "number"),
-            },
-        )
-    )
 
 
 def _adder_text(netlist: Netlist) -> tuple[Trace, str, dict[str, Shown]]:
@@ -197,15 +102,6 @@ def _adder_flags(netlist: Netlist) -> dict[str, Problem]:
             shown | {"flags": Shown(flags)},
         )
     )
-
-
-def inexact(x: str, y: str) -> str:
-    """Return whether a sum is rounded: then rounding up and rounding down differ."""
-    up, down = f"(fp.add RTP {x} {y})", f"(fp.add RTN {x} {y})"
-    finite = smt.conjunction(
-        f"(not ({test} {z}))" for z in (x, y) for test in ("fp.isNaN", "fp.isInfinite")
-    )
-    return smt.conjunction([finite, f"(not (fp.eq {up} {down}))"])
 
 
 def _step(
@@ -259,11 +155,6 @@ def _step(
             {**shown, "expected flags": Shown(flags), "got flags": Shown(smt.bits(after, 32, 2))},
         ),
     }
-
-
-def format_is(decoder: Trace, fmt: Format) -> str:
-    """Return the assumption that a decoder is asked for a format."""
-    return smt.assume(smt.equal(decoder.vector("format"), smt.const(OPERANDS.index(fmt), 1)))
 
 
 def _one(problem: Problem) -> dict[str, Problem]:

@@ -112,6 +112,15 @@ def same_fp32(code: str, number: str) -> str:
     )
 
 
+def inexact(x: str, y: str) -> str:
+    """Return whether a sum is rounded: then rounding up and rounding down differ."""
+    up, down = f"(fp.add RTP {x} {y})", f"(fp.add RTN {x} {y})"
+    finite = smt.conjunction(
+        f"(not ({test} {z}))" for z in (x, y) for test in ("fp.isNaN", "fp.isInfinite")
+    )
+    return smt.conjunction([finite, f"(not (fp.eq {up} {down}))"])
+
+
 def _print_bits(value: str) -> str:
     if value in ("true", "false"):
         return value

@@ -4,8 +4,8 @@ from cosim.proofs import column, converter, lfsr, smt
 from cosim.proofs.counts import BITS, add, less, number
 from cosim.proofs.induction import Clock, Count, Run, Wires
 from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS, Command
-from cosim.proofs.mac import DECODER
 from cosim.proofs.netlist import Netlist, Trace
+from cosim.proofs.operands import DECODER
 from cosim.proofs.problem import Problem, Shown
 from cosim.proofs.ring import (
     FIRST,

@@ -8,9 +8,9 @@ from itertools import product as pairs
 
 from cosim.proofs import smt
 from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS, PRODUCT_BITS, Product
-from cosim.proofs.mac import DECODER, format_is, inexact
 from cosim.proofs.netlist import Netlist, Trace
-from cosim.proofs.numbers import FP32_SORT, OPERANDS, Format, fp32, operand, same_fp32
+from cosim.proofs.numbers import FP32_SORT, OPERANDS, Format, fp32, inexact, operand, same_fp32
+from cosim.proofs.operands import DECODER, format_is
 from cosim.proofs.problem import Problem, Shown
 from cosim.proofs.statement import Statement, View
 from cosim.proofs.wires import delays, same_wires

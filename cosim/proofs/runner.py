@@ -20,6 +20,7 @@ from cosim.proofs import (
     flight,
     lfsr,
     mac,
+    operands,
     overlap,
     registers,
     ring,
@@ -84,7 +85,7 @@ def statements(design: Design) -> list[Statement]:
     if config.latency:
         return [
             *clock.statements(design),
-            *mac.operands(ring.MULTIPLIER, clocks=1),
+            *operands.statements(ring.MULTIPLIER, clocks=1),
             *ring.statements(config),
             *converter.statements(config),
             *lfsr.statements(config),
