@@ -29,6 +29,15 @@ def synth(
             min=1, max=64, help="Look at the array of N x N, too; repeat it for more.", metavar="N"
         ),
     ] = None,
+    grid: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            max=6,
+            help="Place the array of an engine's elements of this latency, too.",
+            metavar="L",
+        ),
+    ] = None,
     expression: Annotated[
         str | None,
         typer.Option("-k", metavar="EXPR", help="Place modules whose names match this regex, too."),
@@ -74,6 +83,7 @@ def synth(
             seeds=1 if short else seeds,
             array_seeds=array_seeds,
             latencies=SHORT_LATENCIES if short else tuple(CUTS),
+            grids=grid or (),
             sizes=size or (),
             expression=expression,
             dsp=dsp,

@@ -35,6 +35,7 @@ def to_dict(found: Survey) -> dict:
         ],
         "units": [_unit(unit) for unit in found.units],
         "pipelines": {latency: _unit(unit) for latency, unit in found.pipelines.items()},
+        "grids": {latency: _unit(unit) for latency, unit in found.grids.items()},
         "comparisons": [
             {
                 "what": pair.what,
@@ -50,7 +51,7 @@ def to_dict(found: Survey) -> dict:
 def describe(found: Survey) -> str:
     """Return tables for people."""
     parts = [area_table(array) for array in found.arrays]
-    units = [*found.units, *found.pipelines.values()]
+    units = [*found.units, *found.pipelines.values(), *found.grids.values()]
     clocks = [line for unit in units for line in _clock_lines(unit.name, unit.clock)]
     for array in found.arrays:
         name = f"array of {array.rows} x {array.cols}"
@@ -59,8 +60,7 @@ def describe(found: Survey) -> str:
         )
     clocks.insert(0, f"Clock on an {found.device.name}, speed grade {found.speed}:")
     parts.append("\n".join(clocks))
-    if found.pipelines:
-        parts.append(pipeline_table(found.pipelines))
+    parts += [pipeline_table(units) for units in (found.pipelines, found.grids) if units]
     parts.append(comparison_table(found.comparisons))
     return "\n\n".join(parts)
 
@@ -80,10 +80,11 @@ def area_table(array: ArrayFigures) -> str:
 
 
 def pipeline_table(pipelines: dict[int, Unit]) -> str:
-    """Return what an element takes, and how fast it is, by its latency, as Markdown."""
+    """Return what a part of an engine takes, and how fast it is, by its latency, as Markdown."""
     first = next(iter(pipelines))
+    what = pipelines[first].name.rpartition("_")[0]
     lines = [
-        "| latency | LUTs | carry cells | flip-flops | DSPs | gates | NAND2 | MHz "
+        f"| `{what}`, latency | LUTs | carry cells | flip-flops | DSPs | gates | NAND2 | MHz "
         f"| times that of {first} |",
         "|" + "---|" * 9,
     ]
@@ -134,7 +135,7 @@ def plot(found: Survey) -> bytes:
     handles, labels = luts.get_legend_handles_labels()
     figure.legend(handles[::-1], labels[::-1], loc="outside left center", fontsize="small")
 
-    units = [*found.units, *found.pipelines.values()]
+    units = [*found.units, *found.pipelines.values(), *found.grids.values()]
     bars = [(unit.name, unit.clock, "#0b6e99") for unit in units]
     known = {unit.name for unit in units}
     for pair in found.comparisons:

@@ -16,8 +16,9 @@ from cosim.synth.textbook import (
     TextbookElement,
     emit,
 )
+from hw.hierarchy import Block
+from hw.ring_array import RingArray
 from hw.ring_element import RingElement
-from hw.step import CUTS
 from pysim import InputError
 from rtl_gen import Design
 
@@ -102,6 +103,8 @@ class Survey:
         Modules of it that were placed by themselves.
     pipelines : dict of int to Unit
         The element of an engine, by its latency.
+    grids : dict of int to Unit
+        The elements of an engine of the size asked for, wired to an array, by their latency.
     comparisons : list of Comparison
     """
 
@@ -110,6 +113,7 @@ class Survey:
     arrays: list[ArrayFigures]
     units: list[Unit]
     pipelines: dict[int, Unit]
+    grids: dict[int, Unit]
     comparisons: list[Comparison]
 
 
@@ -121,6 +125,7 @@ def survey(
     seeds: int,
     array_seeds: int,
     latencies: Sequence[int] = (),
+    grids: Sequence[int] = (),
     sizes: Sequence[int] = (),
     expression: str | None = None,
     dsp: bool = True,
@@ -139,6 +144,8 @@ def survey(
         Runs of place and route, for a module and for a whole array; an array may have none.
     latencies : sequence of int
         Of elements of an engine, to look at, too.
+    grids : sequence of int
+        Latencies: place the elements of an engine of this size, wired to an array, with one seed.
     sizes : sequence of int
         Square arrays to look at, too, of the same configuration otherwise.
     expression : str, optional
@@ -169,12 +176,9 @@ def survey(
     books = emit(TextbookAdder(), TextbookAdder(PRODUCT_FRACTION), TextbookElement())
     chip = {**emit(DecodingElement()), **design.modules}
     chosen = {name: Source.of(chip, name) for name in dict.fromkeys(["fp8_pe", *matching])}
-    rings = emit(*(RingElement(latency) for latency in CUTS)) if latencies else {}
-    elements = {}
-    for latency in latencies:
-        name = f"fp8_ring_element_{latency}"
-        modules = design.modules if name in design.modules else rings
-        elements[latency] = Source.of(modules, name)
+    rows, cols = design.config.rows, design.config.cols
+    elements = {latency: _engine_part(design, RingElement(latency)) for latency in latencies}
+    arrays = {latency: _engine_part(design, RingArray(rows, cols, latency)) for latency in grids}
     pairs = [
         (
             "an adder for any two FP32 numbers",
@@ -194,8 +198,9 @@ def survey(
     ]
     sources = {source.top: source for _, *both in pairs for source in both} | chosen
     sources |= {source.top: source for source in elements.values()}
+    wired = {source.top: source for source in arrays.values()}
 
-    done, total = 0, len(tops) + len(sources)
+    done, total = 0, len(tops) + len(sources) + len(wired)
 
     def mapped(source: Source) -> dict[str, ModuleArea]:
         nonlocal done
@@ -204,12 +209,13 @@ def survey(
         return found
 
     array_areas = [mapped(top) for top in tops]
-    unit_areas = {name: mapped(source)[name].total for name, source in sources.items()}
+    unit_areas = {name: mapped(source)[name].total for name, source in {**sources, **wired}.items()}
     reasons = [
         _no_clock(found[top.top].total, device, array_seeds)
         for top, found in zip(tops, array_areas, strict=True)
     ]
     runs = [(source, seed) for source in sources.values() for seed in range(1, seeds + 1)]
+    runs += [(source, 1) for source in wired.values()]
     for top, reason in zip(tops, reasons, strict=True):
         runs += [(top, seed) for seed in range(1, array_seeds + 1) if not reason]
     total += len(runs)
@@ -228,9 +234,9 @@ def survey(
 
     units = {
         name: Unit(name, unit_areas[name], Clock(name, placements[id(source)]))
-        for name, source in sources.items()
+        for name, source in {**sources, **wired}.items()
     }
-    arrays = [
+    figures = [
         ArrayFigures(
             each.config.rows,
             each.config.cols,
@@ -243,11 +249,21 @@ def survey(
     return Survey(
         device,
         speed,
-        arrays,
+        figures,
         [units[name] for name in chosen],
         {latency: units[source.top] for latency, source in elements.items()},
+        {latency: units[source.top] for latency, source in arrays.items()},
         [Comparison(what, units[a.top], units[b.top]) for what, a, b in pairs],
     )
+
+
+def _engine_part(design: Design, block: Block) -> Source:
+    """Return a part of an engine: that of the design if it has it, else as it is generated."""
+    name = block.module_name
+    # The design's may be edited.
+    modules = design.modules if name in design.modules else emit(block)
+    block._MustUse__used = True  # pyright: ignore[reportAttributeAccessIssue]
+    return Source.of(modules, name)
 
 
 def _matching(top: Source, expression: str | None) -> list[str]:

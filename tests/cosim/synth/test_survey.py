@@ -49,6 +49,7 @@ def test_survey(placed, design):
         seeds=3,
         array_seeds=2,
         latencies=(1, 6),
+        grids=(1, 6),
         sizes=(1, 2),
         expression="^fp8_(multiplier|mac)",
         progress=lambda what, done, total: shown.append((done, total)),
@@ -66,9 +67,10 @@ def test_survey(placed, design):
     }
     expected = {(name, seed) for name in units for seed in (1, 2, 3)}
     expected |= {("fp8_mac_array", 1), ("fp8_mac_array", 2)}
+    expected |= {("fp8_ring_array_1x1_1", 1), ("fp8_ring_array_1x1_6", 1)}
     assert set(placed) == expected
     assert len(placed) == len(expected)
-    assert shown[-1] == (2 + len(units) + len(expected),) * 2
+    assert shown[-1] == (2 + len(units) + 2 + len(expected),) * 2
 
     small, large = found.arrays
     assert (small.rows, large.rows) == (1, 2)
@@ -84,6 +86,7 @@ def test_survey(placed, design):
     text = describe(found)
     assert "| `textbook_adder` | 14 | 0 | 0 | 0 | 5 | 10 | 34.0 |" in text
     assert "| 6 | 18 | 0 | 0 | 0 | 5 | 10 | 38.0 | 1.00 |" in text
+    assert "| 6 | 20 | 0 | 0 | 0 | 5 | 10 | 30.0 | 1.00 |" in text
     assert "fp8_pe: 26.0 MHz (16.0 to 36.0, 3 seeds)" in text
     assert "1.00 ns in fp8_pe (dut) through total" in text
     assert "do not fit into an LFE5U-85F" in text
