@@ -11,6 +11,7 @@ import typer
 
 import rtl_gen
 from cosim.cli.app import Json, app, console, finish
+from cosim.cli.options import TRAINING_LATENCY
 from cosim.cli.train import run_with_progress
 from cosim.errors import CheckFailedError
 from cosim.files import make_folder
@@ -33,7 +34,7 @@ def demo(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Generate an 8 x 8 array, train a perceptron on its Verilog, and check every bit."""
+    """Generate an engine of 8 x 8 elements, train on its Verilog, and check every bit."""
     from cosim.bridge import Recipe
     from cosim.bridge.recipe import DEFAULT_RECIPE
     from cosim.rtl import RtlEngine
@@ -41,7 +42,7 @@ def demo(
     from cosim.training.report import write_report
     from cosim.training.run import METRICS
 
-    config = ArrayConfig()
+    config = ArrayConfig(latency=TRAINING_LATENCY)
     settings = TrainingSettings.of(
         "mlp", engine="rtl", recipe=Recipe.named(DEFAULT_RECIPE), config=config, steps=steps
     )

@@ -25,6 +25,9 @@ Latency = Annotated[
     int | None,
     typer.Option(help="0, the default, for the bare array; 1 to 6 for the engine, on AXI."),
 ]
+TRAINING_LATENCY = 4
+"""Of the hardware that models are trained on, unless something else is asked for."""
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option(

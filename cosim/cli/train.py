@@ -9,7 +9,7 @@ import typer
 from rich import progress
 
 from cosim.cli.app import Json, app, console, finish
-from cosim.cli.options import Cols, ConfigFile, Latency, Rows, array_config
+from cosim.cli.options import TRAINING_LATENCY, Cols, ConfigFile, Rows, array_config
 from cosim.engines import open_engine
 from cosim.errors import CheckFailedError
 from pysim import InputError
@@ -93,7 +93,13 @@ def train(
     ] = None,
     rows: Rows = None,
     cols: Cols = None,
-    latency: Latency = None,
+    latency: Annotated[
+        int | None,
+        typer.Option(
+            help=f"1 to 6, {TRAINING_LATENCY} by default, for the engine on AXI; 0 for the bare "
+            "array, which is simulated faster."
+        ),
+    ] = None,
     config: ConfigFile = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the run in this folder.", metavar="DIR")
@@ -152,7 +158,7 @@ def train(
             engine="fast" if engine is None else engine,
             simulator=simulator,
             recipe=named_recipe(DEFAULT_RECIPE if recipe is None else recipe),
-            config=array_config(config, rows, cols, latency),
+            config=array_config(config, rows, cols, _latency(latency, config)),
             steps=steps,
             batch=batch,
             learning_rate=learning_rate,
@@ -213,6 +219,11 @@ def run_with_progress(settings: "TrainingSettings", folder: Path, **arguments) -
             bar.stop()
             console.print(f"interrupted: go on with fp8cosim train --resume {folder}")
             raise typer.Exit(130) from None
+
+
+def _latency(given: int | None, config: Path | None) -> int | None:
+    """Return the latency to train with: the engine's, unless a file or an option says another."""
+    return TRAINING_LATENCY if given is None and config is None else given
 
 
 def _resume(

@@ -101,6 +101,7 @@ def test_train_and_resume(fp8cosim, tmp_path):
     done = fp8cosim("train", *arguments, "--json")
     assert done.returncode == 0, done.stderr
     first = json.loads(done.stdout)["runs"][0]
+    assert first["settings"]["config"]["latency"] == 4
     again = fp8cosim("train", *arguments)
     assert again.returncode == 2
     assert "holds a run already" in again.stderr
@@ -130,6 +131,7 @@ def test_demo(fp8cosim, tmp_path):
     assert "test accuracy" in last[0]
     assert "clock cycles" in last[1]
     assert "bit-identical to the same run on golden" in last[2]
+    assert (tmp_path / "out" / "verilog" / "fp8_gemm_engine.v").exists()
     page = (tmp_path / "out" / "report.html").read_text()
     assert "bit-identical to the same run on golden" in page
     assert fp8cosim("demo", "--steps", 2, "-o", "out").returncode == 0
