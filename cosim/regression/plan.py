@@ -21,9 +21,20 @@ NARROW = tuple(fmt for fmt in OUTPUT_FORMATS if fmt is not FP32)
 ZEROS = ("+0 + +0", "+0 + -0", "-0 + +0", "-0 + -0")
 SIGNS = ("add", "subtract")
 INVALID = ("infinity times zero", "infinity less infinity")
-SHAPES = ("one tile", "several tiles", "partial tile", "K of 0", "K of 1", "long K")
-STALLS = ("commands", "a", "b", "c in gemm", "c in quantize", "d in gemm", "d in quantize")
-PHASES = ("idle", "load", "compute", "flush", "drain", "convert")
+SHAPES = ("one tile", "several tiles", "partial tile", "K of 1", "long K")
+SLOTS = ("one slot", "some slots", "every slot")
+STREAMS = ("a", "b", "c", "d", "x", "y")
+PHASES = ("load", "compute", "compute and drain", "cross", "drain", "convert")
+WAITING = ("load", "compute", "drain", "convert")
+"""Phases in which a stream can be waited for."""
+
+PACKETS = [f"{name} {fault}" for name in "abc" for fault in ("short", "long", "without a lane")]
+FAULTS = (*PACKETS, *(f"{side} of {size}" for side in "mnk" for size in ("0", "too much")))
+FAULTS += ("target", "rounding", "setting while busy", "address", "stop")
+SCALES = ("0", "up", "down", "into FP32's subnormals", "beyond FP32")
+
+_ARRAY_STALLS = ("commands", "a", "b", "c in gemm", "c in quantize", "d in gemm", "d in quantize")
+_ARRAY_PHASES = ("idle", "load", "compute", "flush", "drain", "convert")
 DRAWS = ("f + R = 2^r - 1", "f + R = 2^r", "R = 0", "R = 2^r - 1, number stays")
 
 

@@ -146,6 +146,7 @@ class TB:
         self.golden = GoldenEngine(self.config)
         self.rng = np.random.default_rng([setup.seed, zlib.crc32(name.encode())])
         self.coverage = Coverage(self.config)
+        self.least_size = 0
         self.kind = "gemm"
         widths = {port["name"]: port["width"] for port in setup.manifest["ports"]}
         self.sources = {
@@ -199,6 +200,11 @@ class TB:
         for stream in (*self.sources.values(), self.results):
             own, seed = self.rng.uniform(0, share), int(self.rng.integers(1 << 32))
             stream.stall = RandomStall(own, seed) if share else never
+
+    def disturb(self) -> None:
+        """Put X on what streams carry while they offer nothing, and on lanes that are not used."""
+        for source in self.sources.values():
+            source.unknown = True
 
     def stall_as(self, recorded: dict[str, tuple[float, int]]) -> None:
         """Stall streams as a replay file says, by share and seed."""

@@ -8,18 +8,11 @@ import numpy as np
 from cocotb.triggers import FallingEdge
 
 from cosim.calls import Call, Mismatch, Outcome
-from cosim.campaign import random_conversion, random_gemm
+from cosim.regression.stimulus import NARROW, STIMULI, conversion, moderate_gemm, one_tile
 from cosim.regression.streams import never
 from cosim.regression.testbench import TB, bench_test, regression_test
-from cosim.units.boundaries import accumulators_near, around
-from pysim import FloatFormat, GoldenEngine, Rounding, convert, decode
+from pysim import GoldenEngine, Rounding, convert
 from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
-
-NARROW = [fmt for fmt in OUTPUT_FORMATS if fmt is not FP32]
-Operands = dict[str, np.ndarray]
-
-LONGEST = 1500
-"""Most commands, rows, and columns together of a random call: longer ones say no more."""
 
 
 @regression_test
@@ -31,180 +24,15 @@ async def after_reset(bench: TB) -> None:
     _compare_lanes(await bench.read_lanes(), bench.golden.random_state)
 
 
-@regression_test
-async def random_gemms(bench: TB) -> None:
-    """GEMMs of any shape, format, and operands, at full speed: every bit and every cycle."""
-    for _ in range(80):
-        await bench.check(_random_gemm(bench))
-
-
-@regression_test
-async def stalled_gemms(bench: TB) -> None:
-    """The same with every stream stalling at random."""
-    for _ in range(50):
-        bench.stall(bench.rng.choice([0.1, 0.5, 0.9]))
-        await bench.check(_random_gemm(bench))
-
-
-@regression_test
-async def every_format_and_mode(bench: TB) -> None:
-    """Each pair of operand formats with each output format, rounding, and saturation."""
-    rng, config = bench.rng, bench.config
-    choices = product(OPERAND_FORMATS, OPERAND_FORMATS, OUTPUT_FORMATS, Rounding, (False, True))
-    for a_format, b_format, out_format, rounding, saturate in choices:
-        m, n = rng.integers(1, (config.rows + 1, config.cols + 1)).tolist()
-        k = rng.integers(0, 4)
-        # Of the size of the output format's numbers, so that every mode matters.
-        c = _numbers_around(rng, (m, n), out_format)
-        operands = {
-            "a": rng.integers(256, size=(m, k), dtype=np.uint8),
-            "b": rng.integers(256, size=(k, n), dtype=np.uint8),
-            "c": c,
-        }
-        await bench.check(
-            _gemm(bench, operands, a_format, b_format, out_format, rounding, saturate)
-        )
-
-
-@regression_test
-async def random_conversions(bench: TB) -> None:
-    """Numbers through the converters alone."""
-    for i in range(60):
-        bench.stall(0 if i % 2 else 0.5)
-        call, _ = random_conversion(bench.rng, bench.config, bench.golden.random_state)
-        await bench.check(call)
-
-
-@regression_test
-async def boundaries_of_conversion(bench: TB) -> None:
-    """Around numbers of each format and around their midpoints, and what is no number."""
-    special = np.array([0, 1, 0x7FFFFF, 0x7F7FFFFF, 0x7F800000, 0x7F800001, 0x7FC00000], np.uint32)
-    special = np.concatenate([special, special | np.uint32(1 << 31)]).view(np.float32)
-    for fmt, rounding, saturate in product(NARROW, Rounding, (False, True)):
-        codes = np.arange(fmt.max_code + 1)
-        if len(codes) > 32:
-            telling = _telling_codes(fmt)
-            telling = telling[telling <= fmt.max_code]
-            codes = np.union1d(telling, bench.rng.choice(codes, size=16, replace=False))
-        numbers = np.concatenate([around(str(fmt), codes), special])
-        await bench.check(_conversion(bench, numbers, fmt, rounding, saturate))
-
-
-@regression_test
-async def draws_at_the_threshold(bench: TB) -> None:
-    """Numbers that a draw only just rounds up, or only just not; draws of zero and of all ones."""
-    rng, config = bench.rng, bench.config
-    bits, width = config.random_bits, config.lfsr_width
-    ones = (1 << bits) - 1
-    for fmt in NARROW:
-        place = 2.0**-fmt.fraction_bits
-        # FP32 has room for so many bits of the discarded fraction of a number around 1.
-        room = min(bits, FP32.fraction_bits - fmt.fraction_bits)
-        fractions = rng.integers(1, 1 << room, size=(2, config.cols)) << bits - room
-        for draws, numbers in (
-            (ones + 1 - fractions[0], 1 + fractions[0] / (ones + 1) * place),
-            (ones - fractions[1], 1 + fractions[1] / (ones + 1) * place),
-            (np.zeros(config.cols, np.int64), 1 + fractions[0] / (ones + 1) * place),
-            (np.full(config.cols, ones), 1 + fractions[0] * 0 * place),
-        ):
-            # Zero is no state; where a draw takes the whole register, it never draws zero.
-            high = (
-                rng.integers(1, 1 << min(width - bits, 32), size=config.cols) if width > bits else 0
-            )
-            states = high.astype(np.uint64) << np.uint64(bits) if width > bits else np.uint64(0)
-            states = states | np.maximum(draws, width == bits).astype(np.uint64)
-            call = _conversion(
-                bench, numbers.astype(np.float32), fmt, Rounding.STOCHASTIC, saturate=False
-            )
-            await bench.check(replace(call, random_state=states))
-
-
-@regression_test
-async def changes_between_calls(bench: TB) -> None:
-    """Each pair of formats, target, and rounding after each."""
-    pairs = list(product(product(OPERAND_FORMATS, repeat=2), repeat=2))
-    targets = list(product(OUTPUT_FORMATS, repeat=2))
-    roundings = list(product(Rounding, repeat=2))
-    for i in range(max(len(pairs), len(targets), len(roundings))):
-        settings = zip(
-            pairs[i % len(pairs)],
-            targets[i % len(targets)],
-            roundings[i % len(roundings)],
-            strict=True,
-        )
-        for (a_format, b_format), target, rounding in settings:
-            call = _one_tile(bench, k=2, out_format=target, rounding=rounding)
-            call.arguments.update(a_format=a_format.name, b_format=b_format.name)
-            await bench.check(call)
-
-
-@regression_test
-async def special_operands(bench: TB) -> None:
-    """Each kind of number times each, added to each kind of accumulator."""
-    starts = [0.0, -0.0, 1e-45, -1e-40, 1.5, 3e38, -np.inf, np.inf, np.nan]
-    for a_format, b_format in product(OPERAND_FORMATS, repeat=2):
-        a, b = (np.array(_telling_codes(fmt), dtype=np.uint8) for fmt in (a_format, b_format))
-        for start in (None, *starts):
-            operands: Operands = {"a": a[:, None], "b": b[None, :]}
-            if start is not None:
-                shape = (len(operands["a"]), operands["b"].shape[1])
-                operands["c"] = np.full(shape, start, dtype=np.float32)
-            await bench.check(_gemm(bench, operands, a_format, b_format, FP32))
-
-
-@regression_test
-async def payloads_of_nan(bench: TB) -> None:
-    """Whatever a NaN carries, the canonical one comes out, also where no step is made."""
-    rng, config = bench.rng, bench.config
-    for fmt, k in product(OUTPUT_FORMATS, (0, 2)):
-        payloads = rng.integers(1, 1 << 23, (config.rows, config.cols), dtype=np.uint32)
-        signs = rng.integers(2, size=payloads.shape, dtype=np.uint32) << 31
-        operands = {
-            "a": rng.integers(256, size=(config.rows, k), dtype=np.uint8),
-            "b": rng.integers(256, size=(k, config.cols), dtype=np.uint8),
-            "c": (signs | 0x7F800000 | payloads).view(np.float32),
-        }
-        await bench.check(_gemm(bench, operands, *OPERAND_FORMATS, fmt))
-
-
-@regression_test
-async def boundaries_of_addition(bench: TB) -> None:
-    """Accumulators around products: at every distance, at every depth of cancellation, at ties."""
-    rng, rows = bench.rng, bench.config.rows
-    for a_format, b_format in product(OPERAND_FORMATS, repeat=2):
-        # Factors of moderate size: an accumulator on every side of their product can be had.
-        a = rng.choice(_moderate_codes(a_format), size=(rows, 1))
-        b = rng.choice(_moderate_codes(b_format), size=(1, 1))
-        products = decode(a, a_format) * decode(b, b_format)
-        near = accumulators_near(products.reshape(-1))
-        # The rows share the accumulators out, each around its own product.
-        width = -(-near.shape[1] // rows)
-        starts = np.stack([np.resize(near[i, i::rows], width) for i in range(rows)])
-        operands = {"a": a, "b": np.repeat(b, width, axis=1), "c": starts}
-        await bench.check(_gemm(bench, operands, a_format, b_format, FP32))
-
-
-@regression_test
-async def unused_inputs(bench: TB) -> None:
-    """Nothing depends on idle inputs, nor on lanes outside a tile: a simulator with X puts X there.
-
-    A simulator without X takes some number instead, as it does in every other test.
-    """
-    for source in bench.sources.values():
-        source.unknown = True
-    for i in range(12):
-        bench.stall(0.5 if i % 2 else 0)
-        await bench.check(_one_tile(bench, k=int(bench.rng.integers(0, 6))))
-        numbers = bench.rng.standard_normal(bench.config.cols + 1).astype(np.float32)
-        call = _conversion(bench, numbers, OPERAND_FORMATS[i % 2], Rounding.STOCHASTIC, True)
-        await bench.check(call)
+# cocotb takes the tests of a module by name.
+globals().update({function.__name__: regression_test(function) for function in STIMULI})
 
 
 @regression_test
 async def results_wait(bench: TB) -> None:
     """Results that nobody takes wait unchanged, and what follows waits behind them."""
     for _ in range(4):
-        call = _random_gemm(bench)
+        call = moderate_gemm(bench)
         expected = call.run(GoldenEngine(bench.config))
         await bench.load_lanes(call.random_state.tolist())
         bench.results.stall = lambda: True
@@ -221,7 +49,7 @@ async def results_wait(bench: TB) -> None:
 async def operands_wait_for_each_other(bench: TB) -> None:
     """A is not taken without B, nor B without A."""
     for late in "ab":
-        call = _one_tile(bench, k=5)
+        call = one_tile(bench, k=5)
         expected = call.run(bench.golden)
         bench.sources[late].stall = lambda: True
         packets = bench.send(call)
@@ -246,7 +74,7 @@ async def commands_in_a_row(bench: TB) -> None:
         for is_gemm in rng.permutation([True, True, True, False, False]):
             fmt = OUTPUT_FORMATS[rng.integers(len(OUTPUT_FORMATS))]
             if is_gemm:
-                call = _one_tile(bench, k=int(rng.integers(0, 6)), out_format=fmt)
+                call = one_tile(bench, k=int(rng.integers(0, 6)), out_format=fmt)
                 formats = rng.choice([fmt.name for fmt in OPERAND_FORMATS], size=2).tolist()
                 call.arguments.update(a_format=formats[0], b_format=formats[1])
                 if rng.random() < 0.5:
@@ -255,7 +83,7 @@ async def commands_in_a_row(bench: TB) -> None:
                 # Of whole rows, so that it is one command.
                 numbers = rng.standard_normal(bench.config.cols * int(rng.integers(1, 4)))
                 narrow = NARROW[rng.integers(len(NARROW))]
-                call = _conversion(
+                call = conversion(
                     bench, numbers.astype(np.float32), narrow, Rounding.STOCHASTIC, True
                 )
             calls.append(call)
@@ -286,16 +114,16 @@ async def reset_in_flight(bench: TB) -> None:
     moments += [("conversion", clocks) for clocks in range(1, 10)]
     for kind, clocks in moments:
         if kind == "gemm":
-            call = _one_tile(bench, k=4, m=config.rows)
+            call = one_tile(bench, k=4, m=config.rows)
         else:
-            call = _conversion(bench, numbers, OPERAND_FORMATS[0], Rounding.STOCHASTIC, True)
+            call = conversion(bench, numbers, OPERAND_FORMATS[0], Rounding.STOCHASTIC, True)
         bench.send(call)
         await bench.wait(clocks)
         bench.coverage.hit("reset during", f"flowing: {_phase(bench, call, clocks)}")
         await _reset_and_check(bench)
     await bench.reset()
     bench.coverage.hit("reset during", "flowing: idle")
-    await bench.check(_one_tile(bench, k=3))
+    await bench.check(one_tile(bench, k=3))
 
 
 @regression_test
@@ -311,9 +139,9 @@ async def reset_while_stalled(bench: TB) -> None:
         for _ in range(2):
             if phase == "convert":
                 narrow = OPERAND_FORMATS[0]
-                bench.send(_conversion(bench, numbers, narrow, Rounding.STOCHASTIC, True))
+                bench.send(conversion(bench, numbers, narrow, Rounding.STOCHASTIC, True))
             else:
-                bench.send(_one_tile(bench, k=4, m=config.rows))
+                bench.send(one_tile(bench, k=4, m=config.rows))
         await bench.wait(8 * (config.rows + config.cols) + 40)
         assert bench.dut.busy.value, f"not busy while {name} is stalled"
         bench.coverage.hit("reset during", f"stalled: {phase}")
@@ -325,7 +153,7 @@ async def _reset_and_check(bench: TB) -> None:
     await bench.reset()
     await bench.settled()
     _check_idle(bench)
-    await bench.check(_one_tile(bench, k=3))
+    await bench.check(one_tile(bench, k=3))
 
 
 def _check_idle(bench: TB) -> None:
@@ -362,7 +190,7 @@ async def lanes_draw_only_for_results(bench: TB) -> None:
     """Only stochastic results step the lanes: as many steps as results, in their columns."""
     for rounding, fmt in product(Rounding, OUTPUT_FORMATS):
         before = await bench.read_lanes()
-        call = _one_tile(bench, k=2, out_format=fmt, rounding=rounding)
+        call = one_tile(bench, k=2, out_format=fmt, rounding=rounding)
         await bench.check(call)
         after = await bench.read_lanes()
         drawn = rounding is Rounding.STOCHASTIC and fmt is not FP32
@@ -384,7 +212,7 @@ async def lanes_loaded_while_drawing(bench: TB) -> None:
             dut.lfsr_load_state.value = state
             dut.lfsr_load.value = 1
             await bench.wait(2)
-            call = _conversion(bench, numbers, e5m2, Rounding.STOCHASTIC, True)
+            call = conversion(bench, numbers, e5m2, Rounding.STOCHASTIC, True)
             expected = call.run(bench.golden)
             values, lanes = expected.values.copy(), expected.random_state
             if state:
@@ -411,7 +239,7 @@ async def flags_raised_while_cleared(bench: TB) -> None:
     numbers = np.array([1.0, 1.1, 3e38, 1.0, 1e-30, 2.0], dtype=np.float32)
     # One number fills a row, so that the flags of a clock are those of one number.
     rows = [np.full(cols, number) for number in numbers]
-    call = _conversion(bench, np.concatenate(rows), OPERAND_FORMATS[0], Rounding.NEAREST, False)
+    call = conversion(bench, np.concatenate(rows), OPERAND_FORMATS[0], Rounding.NEAREST, False)
     each = [convert(row, OPERAND_FORMATS[0], Rounding.NEAREST, False)[1].to_bits() for row in rows]
     await FallingEdge(dut.clk)
     dut.clear_flags.value = 1
@@ -430,7 +258,7 @@ async def flags_raised_while_cleared(bench: TB) -> None:
 async def flags_come_with_results(bench: TB) -> None:
     """A flag is raised once its result leaves the converters, not while it is accumulated."""
     for _ in range(8):
-        call = _one_tile(bench, k=4, rounding=Rounding.NEAREST)
+        call = one_tile(bench, k=4, rounding=Rounding.NEAREST)
         a, b, c = (call.operands[name] for name in "abc")
         golden, so_far, expected = GoldenEngine(bench.config), 0, []
         for row, start in zip(a, c, strict=True):
@@ -461,7 +289,7 @@ async def flags_stick(bench: TB) -> None:
     total = 0
     for number in (1.0, tiny, largest):
         x = np.array([number], dtype=np.float32)
-        call = _conversion(bench, x, e5m2, Rounding.NEAREST, False)
+        call = conversion(bench, x, e5m2, Rounding.NEAREST, False)
         packets = bench.send(call)
         await bench.collect(packets)
         total |= call.run(bench.golden).flags.to_bits()
@@ -490,85 +318,6 @@ def _compare_lanes(found: np.ndarray, expected: np.ndarray) -> None:
     assert not wrong.size, (
         f"lane {wrong[0]} is in state {found[wrong[0]]:#x} instead of {expected[wrong[0]]:#x}"
     )
-
-
-def _random_gemm(bench: TB) -> Call:
-    while True:
-        call, _ = random_gemm(bench.rng, bench.config, bench.golden.random_state)
-        (m, k), n = call.operands["a"].shape, call.operands["b"].shape[1]
-        tiles = -(-m // bench.config.rows) * -(-n // bench.config.cols)
-        if tiles * (k + 2 * bench.config.rows + bench.config.cols) <= LONGEST:
-            return call
-
-
-def _one_tile(
-    bench: TB,
-    k: int,
-    out_format: FloatFormat = OUTPUT_FORMATS[1],
-    rounding: Rounding = Rounding.STOCHASTIC,
-    m: int | None = None,
-) -> Call:
-    rng, config = bench.rng, bench.config
-    m = m or int(rng.integers(1, config.rows + 1))
-    n = int(rng.integers(1, config.cols + 1))
-    operands = {
-        "a": rng.integers(256, size=(m, k), dtype=np.uint8),
-        "b": rng.integers(256, size=(k, n), dtype=np.uint8),
-        "c": rng.standard_normal((m, n)).astype(np.float32),
-    }
-    return _gemm(bench, operands, *OPERAND_FORMATS, out_format, rounding)
-
-
-def _gemm(
-    bench: TB,
-    operands: Operands,
-    a_format: FloatFormat,
-    b_format: FloatFormat,
-    out_format: FloatFormat,
-    rounding: Rounding = Rounding.NEAREST,
-    saturate: bool = True,
-) -> Call:
-    arguments = {
-        "a_format": a_format.name,
-        "b_format": b_format.name,
-        "out_format": out_format.name,
-        "rounding": rounding.value,
-        "saturate": saturate,
-    }
-    return Call(bench.config, "gemm", operands, arguments, bench.golden.random_state)
-
-
-def _conversion(
-    bench: TB, x: np.ndarray, fmt: FloatFormat, rounding: Rounding, saturate: bool
-) -> Call:
-    arguments = {"fmt": fmt.name, "rounding": rounding.value, "saturate": saturate}
-    return Call(bench.config, "quantize", {"x": x}, arguments, bench.golden.random_state)
-
-
-def _telling_codes(fmt: FloatFormat) -> np.ndarray:
-    """Both zeros, the ends of the subnormals and of the normals, one, infinities, and NaN."""
-    one = int(convert(np.ones(1, dtype=np.float32), fmt, Rounding.NEAREST, True)[0][0])
-    least_normal = 1 << fmt.fraction_bits
-    codes = [0, 1, least_normal - 1, least_normal, one, one + 1, fmt.max_code, fmt.nan_code]
-    if fmt.infinity_code is not None:
-        codes.append(fmt.infinity_code)
-    return np.array([*codes, *(code | fmt.sign_code for code in codes)])
-
-
-def _moderate_codes(fmt: FloatFormat) -> np.ndarray:
-    """Codes of numbers from 1/8 to 8, both signs."""
-    codes = np.arange(1 << fmt.width, dtype=np.uint8)
-    magnitude = np.abs(decode(codes, fmt))
-    return codes[(magnitude >= 0.125) & (magnitude <= 8)]
-
-
-def _numbers_around(
-    rng: np.random.Generator, shape: tuple[int, int], fmt: FloatFormat
-) -> np.ndarray:
-    """FP32 numbers from below a format's least to beyond its largest."""
-    low, high = np.log2(fmt.min_subnormal) - 2, min(np.log2(fmt.max_value) + 1, 127)
-    sizes = 2.0 ** rng.uniform(max(low, -140), high, shape)
-    return (rng.choice([-1.0, 1.0], shape) * sizes).astype(np.float32)
 
 
 def _phase(bench: TB, call: Call, clocks: int) -> str:
