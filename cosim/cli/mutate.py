@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cosim.cli.app import Json, app, finish
-from cosim.cli.options import ConfigFile, Verilog, design_of
+from cosim.cli.options import ARRAY, ENGINE, ConfigFile, Latency, Verilog, design_of
 from cosim.cli.progress import parts_bar
 from cosim.errors import CheckFailedError
 from cosim.files import make_folder, replacing
@@ -23,6 +23,7 @@ def mutate(
     cols: Annotated[
         int | None, typer.Option(help=f"Columns of the array; {COLS} by default.")
     ] = None,
+    latency: Latency = None,
     config: ConfigFile = None,
     count: Annotated[int, typer.Option(min=1, help="Mutants, over all modules.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Of mutants and regression.")] = 0,
@@ -44,7 +45,7 @@ def mutate(
     start = time.monotonic()
     if (rtl, config) == (None, None):
         rows, cols = rows or ROWS, cols or COLS
-    design = design_of(rtl, config, rows, cols)
+    design = design_of(rtl, config, rows, cols, latency, tops=(ARRAY, ENGINE))
     mutants = list_mutants(design, count, seed, expression)
     make_folder(output)
     with parts_bar() as bar:

@@ -1,7 +1,7 @@
 """Nine faults of the kind that designers make, ready to be planted in the Verilog of an array."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from pysim import ArrayConfig, InputError
@@ -224,3 +224,71 @@ FAULTS = {
     )
 }
 """Faults by name."""
+
+
+def _of_engine() -> Iterator[Fault]:
+    """Yield the same faults as they are planted in an engine, of which some units are others."""
+    edits: dict[str, tuple[str, Callable[[ArrayConfig], list[Edit]]]] = {
+        "dropped sticky bit": (
+            "fp8_step",
+            lambda config: [Edit("fp8_step", r"(\w+\[0\]) \| shifted_lost_\d+;", r"\1;")],
+        ),
+        "wrong sign of an exact zero": (
+            "fp8_step",
+            lambda config: [
+                Edit("fp8_step", r"= (\w+_sign) & \w+;", r"= \1;"),
+            ],
+        ),
+        "product shifted by one for a subnormal operand": (
+            "fp8_pipelined_multiplier",
+            lambda config: [
+                Edit(
+                    "fp8_pipelined_multiplier",
+                    r"\{ 1'h0, a\[5:1\] \} \+",
+                    "{ 1'h0, a[5:1] } + { 5'h00, ~ a[9] } +",
+                )
+            ],
+        ),
+        "LFSR stepped once too often under back-pressure": (
+            "fp8_result_column",
+            lambda config: [
+                Edit(
+                    "fp8_result_column",
+                    r"(assign \S+ +=) move\[5\] & draws;",
+                    r"reg waited;\n  always @(posedge clk)\n    waited <= ~ advance & ~ rst;\n"
+                    r"  \1 (move[5] | (\\inside [4] & ~ advance & ~ waited)) & draws;",
+                )
+            ],
+        ),
+        "accumulator not cleared between tiles": (
+            "fp8_overlapped_array",
+            lambda config: [
+                Edit("fp8_overlapped_array", r"rst \? 1'h0 : \\fresh\S+ ;", "1'h0;"),
+            ],
+        ),
+        "last column of a partial tile kept": (
+            "fp8_overlapped_array",
+            lambda config: [
+                Edit(
+                    "fp8_overlapped_array",
+                    rf"(column_{config.cols - 1}_used =) accept_cols > \S+;",
+                    r"\1 1'h1;",
+                )
+            ],
+        ),
+    }
+    sentences = {
+        "accumulator not cleared between tiles": (
+            "a tile without C starts from what waits beside the ring, not from zero"
+        )
+    }
+    for name, fault in FAULTS.items():
+        if name in edits:
+            unit, of_engine = edits[name]
+            sentence = sentences.get(name, fault.sentence)
+            fault = replace(fault, unit=unit, edits=of_engine, sentence=sentence)
+        yield fault
+
+
+ENGINE_FAULTS = {fault.name: fault for fault in _of_engine()}
+"""Faults of an engine by name."""

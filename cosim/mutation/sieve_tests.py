@@ -6,13 +6,14 @@ from pathlib import Path
 
 import cocotb
 
-import cosim.regression.tests  # noqa: F401  (fills the list of tests)
 from cosim.mutation.mutants import SELECT
 from cosim.mutation.sieve import ENVIRONMENT, NOTICED, test_name
-from cosim.regression.testbench import FUNCTIONS, TB, Setup
+from cosim.regression.runner import SUITES
+from cosim.regression.testbench import Setup
 
 _FILE = Path(os.environ[ENVIRONMENT])
 _SIEVE = json.loads(_FILE.read_text())
+_SUITE = SUITES[Setup.from_environment().manifest["top"]]
 _noticed: set[int] = set()
 
 
@@ -25,9 +26,9 @@ def _with_mutant(number: int, test: str):
         passed = False
         try:
             getattr(dut, SELECT).value = number
-            bench = TB(dut, Setup.from_environment(), test)
+            bench = _SUITE.bench(dut, Setup.from_environment(), test)
             await bench.start()
-            await FUNCTIONS[test](bench)
+            await _SUITE.functions[test](bench)
             passed = True
         except Exception as error:
             why = (str(error).splitlines() or [type(error).__name__])[0]

@@ -11,6 +11,9 @@ from cosim.regression.runner import Outcome
 from pysim.lfsr import Lfsr, Matrix, apply
 from rtl_gen import Design
 
+_HANDSHAKES = ("last is", "no handshake", "no packet", "nobody asked")
+"""What tests complain of where results come at the wrong time, or not at all."""
+
 MOST_DRAWS = 256
 """So many draws too many or too few are looked for."""
 
@@ -52,7 +55,7 @@ def diagnose(design: Design, outcome: Outcome) -> list[Suspicion]:
 
         found = [Suspicion(wrong.unit, wrong.sentence) for wrong in suspects(design)]
     except MissingToolError as error:
-        control = f" or {_module(design, 'fp8_tile_control')}"
+        control = f" or {_module(design, 'fp8_tile_control', 'fp8_overlapped_schedule')}"
         likely = _from_symptoms(design, outcome, control)
         alone = f"units were not tried by themselves: {error}"
         return [Suspicion(likely.unit, f"{likely.evidence}; {alone}")]
@@ -66,10 +69,14 @@ def diagnose(design: Design, outcome: Outcome) -> list[Suspicion]:
 
 def _from_symptoms(design: Design, outcome: Outcome, control: str = "") -> Suspicion:
     """Say what the failing tests point to; `control` goes with the top if it may be at fault."""
-    top, complaints = design.manifest["top"], outcome.failures
+    complaints = outcome.failures
+    # What connects elements and converters is the top of a bare array, and a module of an engine.
+    array = _module(design, "fp8_overlapped_array", "fp8_mac_array")
     for name, complaint in complaints.items():
-        if "keep is" in complaint:
-            return Suspicion(top, f"results tell of wrong columns ({name}: {complaint})")
+        if any(words in complaint for words in ("keep is", "a packet of")):
+            return Suspicion(array, f"results tell of wrong columns ({name}: {complaint})")
+        if "X at a port" in complaint:
+            return Suspicion(array, f"results are undefined ({name})")
     mismatches = [Mismatch.load(path) for path in sorted(Path(outcome.folder).glob("mismatch-*"))]
     for mismatch in mismatches:
         if draws := _draws_off(mismatch):
@@ -80,22 +87,24 @@ def _from_symptoms(design: Design, outcome: Outcome, control: str = "") -> Suspi
         if (row := _started_wrong(mismatch)) is not None:
             length = mismatch.call.operands["a"].shape[1]
             evidence = f"accumulators do not start from +0, seen in row {row} with K of {length}"
-            return Suspicion(f"{top}{control}", evidence)
+            return Suspicion(f"{array}{control}", evidence)
+    top = design.manifest["top"]
     for name, complaint in complaints.items():
-        if any(words in complaint for words in ("last is", "no handshake", "nobody asked")):
+        if any(words in complaint for words in _HANDSHAKES):
             return Suspicion(f"{top}{control}", f"{name}: {complaint}")
     for mismatch in mismatches:
         differences = "; ".join(mismatch.expected.differences(mismatch.got))
         if differences.startswith("flags"):
-            return Suspicion(top, f"only flags differ: {differences}")
-        systolic = _module(design, "fp8_systolic_array")
+            return Suspicion(array, f"only flags differ: {differences}")
+        systolic = _module(design, "fp8_systolic_array", "fp8_ring_array")
         return Suspicion(f"{systolic} or what it consists of", differences)
     name, complaint = next(iter(complaints.items()))
     return Suspicion(f"{top} or what it connects", f"{name}: {complaint}")
 
 
-def _module(design: Design, prefix: str) -> str:
-    return next((name for name in design.modules if name.startswith(prefix)), prefix)
+def _module(design: Design, *prefixes: str) -> str:
+    """Return the module whose name begins so, whatever its size; the first prefix if none does."""
+    return next((name for name in design.modules if name.startswith(prefixes)), prefixes[0])
 
 
 def _draws_off(mismatch: Mismatch) -> dict[int, int]:

@@ -15,7 +15,7 @@ from cosim.mutation.campaign import EQUIVALENT, KILLED, QUICK, SURVIVED, Verdict
 from cosim.mutation.faults import FAULTS
 from cosim.mutation.mutants import Mutant, list_mutants, plant
 from cosim.mutation.sieve import sift
-from cosim.regression import testbench
+from cosim.regression.runner import SUITES
 from pysim import ArrayConfig, InputError
 
 pytestmark = pytest.mark.skipif(
@@ -121,7 +121,8 @@ def test_sieve_notices_what_is_awake(design):
 
 
 def test_quick_tests_exist():
-    assert set(QUICK) <= set(testbench.NAMES)
+    for top, tests in QUICK.items():
+        assert set(tests) <= set(SUITES[top].names)
 
 
 def test_the_last_to_notice_is_the_check_of_the_unit(monkeypatch, design):

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 import rtl_gen
-from cosim.mutation.faults import FAULTS, find_module
+from cosim.mutation.faults import ENGINE_FAULTS, FAULTS, find_module
 from cosim.rtl.verilator import find_verilator
 from pysim import ArrayConfig, InputError
 
@@ -29,10 +29,26 @@ EVIDENCE = {
 }
 """What tells of faults between units: no unit is wrong by itself."""
 
+NOTICED_BY_ENGINE = {
+    **NOTICED_BY,
+    "dropped sticky bit": ("step/sum", "boundaries_of_addition"),
+    "wrong sign of an exact zero": ("step/sum", "boundaries_of_addition"),
+    "NaN payload let through": ("convert/fp32", "numbers_that_stay_fp32"),
+    "accumulator not cleared between tiles": ("array/operands", "special_operands"),
+    "last column of a partial tile kept": ("array/columns", "random_gemms"),
+}
+"""The same of an engine."""
+
+EVIDENCE_OF_ENGINE = {
+    **EVIDENCE,
+    "accumulator not cleared between tiles": "results are undefined",
+}
+
 CONFIGS = [
     ArrayConfig(1, 2, lfsr_width=16, random_bits=1),
     ArrayConfig(2, 3, lfsr_width=8, random_bits=8),
     ArrayConfig(5, 4),
+    ArrayConfig(2, 3, lfsr_width=8, random_bits=8, latency=3),
 ]
 
 needs_icarus = pytest.mark.skipif(
@@ -40,15 +56,19 @@ needs_icarus = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def design():
-    return rtl_gen.design(ArrayConfig(2, 2))
+@pytest.fixture(scope="module", params=[0, 2], ids=["array", "engine"])
+def design(request):
+    return rtl_gen.design(ArrayConfig(2, 2, latency=request.param))
+
+
+def faults_of(design):
+    return ENGINE_FAULTS if design.config.latency else FAULTS
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_verilator_accepts(tmp_path, config):
     design = rtl_gen.design(config)
-    for fault in FAULTS.values():
+    for fault in faults_of(design).values():
         faulty = fault.plant(design)
         changed = [name for name in design.modules if faulty.modules[name] != design.modules[name]]
         assert any(name.startswith(fault.unit) for name in changed)
@@ -56,7 +76,12 @@ def test_verilator_accepts(tmp_path, config):
         rtl_gen.save(faulty, folder)
         files = [str(folder / file) for file in design.manifest["files"]]
         lint = find_verilator().run(
-            "--lint-only", "-Wall", "-Wno-UNUSEDSIGNAL", "--top-module", "fp8_mac_array", *files
+            "--lint-only",
+            "-Wall",
+            "-Wno-UNUSEDSIGNAL",
+            "--top-module",
+            design.manifest["top"],
+            *files,
         )
         assert lint.returncode == 0, lint.stderr
         assert set(rtl_gen.edited_files(rtl_gen.load(folder))) == {f"{name}.v" for name in changed}
@@ -65,9 +90,12 @@ def test_verilator_accepts(tmp_path, config):
 @needs_icarus
 @pytest.mark.parametrize("name", FAULTS)
 def test_commands_name_the_unit(fp8cosim, design, tmp_path, name):
-    statement, test = NOTICED_BY[name]
-    rtl_gen.save(FAULTS[name].plant(design), tmp_path / "rtl")
-    unit = find_module(design, FAULTS[name].unit)
+    engine = design.config.latency > 0
+    statement, test = (NOTICED_BY_ENGINE if engine else NOTICED_BY)[name]
+    evidence = EVIDENCE_OF_ENGINE if engine else EVIDENCE
+    fault = faults_of(design)[name]
+    rtl_gen.save(fault.plant(design), tmp_path / "rtl")
+    unit = find_module(design, fault.unit)
 
     done = fp8cosim("prove", "--rtl", "rtl", "-k", f"^{statement}$")
     assert done.returncode == 1
@@ -78,13 +106,14 @@ def test_commands_name_the_unit(fp8cosim, design, tmp_path, name):
     done = fp8cosim("regress", *arguments)
     assert done.returncode == 1
     found = f"fp8cosim: 1 of 1 tests failed: {test}; {unit} is at fault: "
-    assert f"{found}{EVIDENCE.get(name, '')}" in done.stderr
+    assert f"{found}{evidence.get(name, '')}" in done.stderr
 
 
 def test_edited_verilog_is_refused(design):
-    fault = FAULTS["dropped sticky bit"]
+    fault = faults_of(design)["dropped sticky bit"]
     faulty = fault.plant(design)
-    with pytest.raises(InputError, match="fp8_accumulator_adder is not as it was generated"):
+    name = find_module(design, fault.unit)
+    with pytest.raises(InputError, match=f"{name} is not as it was generated"):
         fault.plant(faulty)
 
 
