@@ -22,6 +22,7 @@ from cosim.cli.options import (
 )
 from cosim.cli.progress import parts_bar
 from cosim.errors import CheckFailedError
+from pysim import ArrayConfig
 
 DEFAULT_TIMEOUT = 1800
 """Seconds after which a simulation that goes on is taken to hang."""
@@ -56,7 +57,7 @@ def regress(
 ) -> None:
     """Run the cocotb tests on the Verilog, against the golden engine, bit for bit."""
     if plan:
-        print_plan(config, rows, cols, as_json)
+        print_plan(array_config(config, rows, cols, latency), as_json)
         return
     from cosim.regression.agreement import disagreements
     from cosim.regression.diagnosis import diagnose
@@ -150,9 +151,8 @@ def regress(
         raise CheckFailedError(f"not covered: {', '.join(missed)}")
 
 
-def print_plan(file: Path | None, rows: int | None, cols: int | None, as_json: bool) -> None:
+def print_plan(config: ArrayConfig, as_json: bool) -> None:
     """Print the coverage plan of an array as Markdown, or its bins as JSON."""
     from cosim.regression.plan import goals, plan_as_markdown
 
-    config = array_config(file, rows, cols)
     finish({"config": config.to_dict(), "goals": goals(config)}, plan_as_markdown(config), as_json)

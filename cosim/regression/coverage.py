@@ -17,6 +17,7 @@ from cosim.regression.plan import (
     DRAWS,
     INVALID,
     PRODUCTS,
+    SCALES,
     ZEROS,
     describe_setting,
     goals,
@@ -70,9 +71,10 @@ class Coverage:
         for name, members in _classes(results, target).items():
             self._count("result", f"{target}: {name}", members)
         if target is not FP32:
-            self._converted(converted, results, target, rounding, how)
+            exact = self._scaled(call.kind, converted, arguments.get("scale", 0))
+            self._converted(exact, results, target, rounding, how)
             if call.kind == "quantize" and rounding is Rounding.STOCHASTIC:
-                self._drawn(call, converted, target)
+                self._drawn(call, exact, target)
         for flag in BITS:
             self.hit("flag", f"{call.kind}: {flag}", getattr(outcome.flags, flag))
         self._changed(call)
@@ -153,6 +155,30 @@ class Coverage:
             for answer, times in counts.items():
                 self.hit(question, f"{pair}: {answer}", times)
 
+    def _scaled(self, kind: str, x: np.ndarray, scale: int) -> np.ndarray:
+        """Multiply numbers by a power of two, exactly, and count where that leads.
+
+        Returns
+        -------
+        numpy.ndarray of float64
+        """
+        exact = np.ldexp(x.astype(np.float64), scale)
+        least = 2.0**FP32.min_exponent
+        before, after = (
+            np.where(np.isfinite(values), np.abs(values), least) for values in (x, exact)
+        )
+        found = (
+            np.full(x.shape, scale == 0),
+            np.full(x.shape, scale > 0),
+            np.full(x.shape, scale < 0),
+            (before >= least) & (after < least),
+            (before < least) & (before > 0) & (after >= least),
+            after > FP32.max_value,
+        )
+        for name, members in zip(SCALES, found, strict=True) if self.config.latency else ():
+            self._count("scale", f"{kind}: {name}", members)
+        return exact
+
     def _converted(
         self, x: np.ndarray, y: np.ndarray, fmt: FloatFormat, rounding: Rounding, how: str
     ) -> None:
@@ -205,13 +231,31 @@ class Coverage:
 
     def _shape(self, call: Call) -> None:
         (m, k), n = call.operands["a"].shape, call.operands["b"].shape[1]
-        rows, cols = call.config.rows, call.config.cols
+        latency = call.config.latency
+        rows, cols = call.config.rows, call.config.cols * max(1, latency)
         self.hit("shape", "one tile", 0 < m <= rows and 0 < n <= cols)
         self.hit("shape", "several tiles", m > rows or n > cols)
         self.hit("shape", "partial tile", bool(m % rows or n % cols) or rows == cols == 1)
-        self.hit("shape", "K of 0", k == 0)
         self.hit("shape", "K of 1", k == 1)
         self.hit("shape", "long K", k >= 32)
+        if latency:
+            self._tiles(call)
+        else:
+            self.hit("shape", "K of 0", k == 0)
+
+    def _tiles(self, call: Call) -> None:
+        """Count the slots that tiles use, and which tiles follow one another."""
+        config = call.config
+        m, n = call.operands["a"].shape[0], call.operands["b"].shape[1]
+        width = config.cols * config.latency
+        how = "with C" if "c" in call.operands else "without C"
+        last = -(-((n - 1) % width + 1) // config.cols)
+        for slots, there in ((config.latency, n >= width), (last, True)):
+            self.hit("slots", f"{how}: one slot", there and slots == 1)
+            self.hit("slots", f"{how}: some slots", there and 1 < slots < config.latency)
+            self.hit("slots", f"{how}: every slot", there and slots == config.latency)
+        self.hit("tile behind", f"{how}: beside it", n > width)
+        self.hit("tile behind", f"{how}: below it", m > config.rows)
 
 
 def _pair(call: Call) -> str:

@@ -28,10 +28,12 @@ PHASES = ("load", "compute", "compute and drain", "cross", "drain", "convert")
 WAITING = ("load", "compute", "drain", "convert")
 """Phases in which a stream can be waited for."""
 
-PACKETS = [f"{name} {fault}" for name in "abc" for fault in ("short", "long", "without a lane")]
-FAULTS = (*PACKETS, *(f"{side} of {size}" for side in "mnk" for size in ("0", "too much")))
-FAULTS += ("target", "rounding", "setting while busy", "address", "stop")
-SCALES = ("0", "up", "down", "into FP32's subnormals", "beyond FP32")
+PACKETS = ("short", "long", "without a lane")
+SETTINGS = (*(f"size_{side} {size}" for side in "mnk" for size in ("of 0", "too large")),)
+SETTINGS += ("mode without target", "mode without rounding", "mode with scale of FP32")
+SETTINGS += ("setting while busy", "address")
+CONVERTED = ("half a number", "no number at the end", "no mode", "an early end", "a gap")
+SCALES = ("0", "up", "down", "below FP32's normals", "up from there", "beyond FP32")
 
 _ARRAY_STALLS = ("commands", "a", "b", "c in gemm", "c in quantize", "d in gemm", "d in quantize")
 _ARRAY_PHASES = ("idle", "load", "compute", "flush", "drain", "convert")
@@ -118,14 +120,36 @@ QUESTIONS = {
     ),
     "result": Question("output format", "Class of the result."),
     "flag": Question("kind of call", "Flags that the call leaves; a conversion is never invalid."),
-    "shape": Question("", "Tiles of a GEMM, and its length: K of 0 is C converted."),
+    "shape": Question(
+        "", "Tiles of a GEMM, and its length; on the bare array a K of 0 is C converted."
+    ),
+    "slots": Question(
+        "C loaded or not",
+        "Slots of a tile that are used; tiles with some of them idle, and with the last one cut.",
+    ),
+    "tile behind": Question(
+        "tile before",
+        "What tiles of a GEMM follow back to back: one is loaded while another computes.",
+    ),
+    "scale": Question(
+        "kind of call",
+        "Power of two that numbers are multiplied by before they are converted. Out of FP32's "
+        "range, too: there is no rounding between.",
+    ),
     "stalled stream": Question(
-        "", "Streams that the array waited for, of operands and of results, in either kind of call."
+        "", "Streams that were waited for, of operands and of results, in either kind of call."
     ),
     "reset during": Question(
-        "state of the streams",
-        "Phase that a reset interrupts, with streams flowing, and in each phase that can wait "
-        "while one of its streams is stalled.",
+        "what comes, and how streams are",
+        "Phase that a reset, or STOP and CLEAR, interrupts, told by what has passed the ports: "
+        "with streams flowing, and in each phase that can wait while a stream of its is stalled.",
+    ),
+    "fault": Question(
+        "",
+        "Faults of software and of packets: each is told by its error, and the next call is right.",
+    ),
+    "side by side": Question(
+        "state of the array", "Conversions of operands while a GEMM is in work, and while none is."
     ),
     "next call": Question("call before", "Kind of the call after it: nothing is carried over."),
     "next pair of formats": Question("pair before", "Operand formats of the GEMM after it."),
@@ -191,18 +215,56 @@ def goals(config: ArrayConfig) -> dict[str, list[str]]:
             for kind, flag in product(KINDS, BITS)
             if kind == "gemm" or flag != "invalid"
         ],
-        "shape": list(SHAPES),
-        "stalled stream": list(STALLS),
-        "reset during": [
-            f"{how}: {phase}"
-            for how, phase in product(("flowing", "stalled"), PHASES)
-            if how == "flowing" or phase not in ("idle", "flush")
-        ],
+        **(_flow_of_engine(config) if config.latency else _flow_of_array()),
         "next call": _changes(KINDS),
         "next pair of formats": _changes(names),
         "next target": _changes(map(str, OUTPUT_FORMATS)),
         "next rounding": _changes(rounding.value for rounding in Rounding),
-        "queued behind": _changes(KINDS),
+        **({} if config.latency else {"queued behind": _changes(KINDS)}),
+    }
+
+
+def _flow_of_engine(config: ArrayConfig) -> dict[str, list[str]]:
+    """Return what can happen around an engine."""
+    slots = {1: SLOTS[2:], 2: (SLOTS[0], SLOTS[2])}.get(config.latency, SLOTS)
+    interrupted = [
+        f"{what}, {how}: {phase}"
+        for what, (how, phases) in product(
+            ("reset", "stop"), (("flowing", PHASES), ("stalled", WAITING))
+        )
+        for phase in phases
+    ]
+    return {
+        "shape": list(SHAPES),
+        "slots": _crossed(("with C", "without C"), slots),
+        "tile behind": _crossed(("with C", "without C"), ("beside it", "below it")),
+        "scale": _crossed(KINDS, SCALES),
+        "stalled stream": list(STREAMS),
+        "reset during": [*interrupted, "reset, flowing: idle", "reset, flowing: failed"],
+        "fault": _faults(config),
+        "side by side": ["GEMM in work: conversion"],
+    }
+
+
+def _faults(config: ArrayConfig) -> list[str]:
+    packets = [f"{name} {fault}" for name, fault in product("abc", PACKETS)]
+    if config.rows == config.latency == 1:
+        packets.remove("c short")
+    # A row of one number cannot end early.
+    converted = CONVERTED if config.cols > 1 else CONVERTED[:3]
+    return [*packets, *SETTINGS, "stop", *(f"x with {fault}" for fault in converted)]
+
+
+def _flow_of_array() -> dict[str, list[str]]:
+    """Return what can happen around a bare array."""
+    return {
+        "shape": [*SHAPES, "K of 0"],
+        "stalled stream": list(_ARRAY_STALLS),
+        "reset during": [
+            f"{how}: {phase}"
+            for how, phase in product(("flowing", "stalled"), _ARRAY_PHASES)
+            if how == "flowing" or phase not in ("idle", "flush")
+        ],
     }
 
 

@@ -5,9 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-import cosim.regression.tests  # noqa: F401  (fills the list of tests)
 from cosim.files import replacing
-from cosim.regression import testbench
 from cosim.regression.plan import QUESTIONS, split
 from pysim import ArrayConfig
 
@@ -18,6 +16,7 @@ def write_report(
     simulator: str,
     seed: int,
     tests: dict[str, bool],
+    about: dict[str, str],
     coverage: dict[str, dict[str, int]],
     missed: list[str],
     clocks: dict[str, int],
@@ -33,6 +32,8 @@ def write_report(
     seed : int
     tests : dict of str to bool
         Whether each passed.
+    about : dict of str to str
+        What each is about.
     coverage : dict of str to dict of str to int
         Counts by question and bin.
     missed : list of str
@@ -49,7 +50,7 @@ def write_report(
         config=config,
         simulator=simulator,
         seed=seed,
-        tests=[(name, passed, clocks.get(name, 0), _about(name)) for name, passed in tests.items()],
+        tests=[(name, passed, clocks.get(name, 0), about[name]) for name, passed in tests.items()],
         tables=[_table(question, bins) for question, bins in coverage.items()],
         missed=missed,
         reached=sum(1 for n in counts if n),
@@ -57,11 +58,6 @@ def write_report(
     )
     with replacing(path) as file:
         file.write(page.encode())
-
-
-def _about(test: str) -> str:
-    function = testbench.FUNCTIONS.get(test)
-    return (function.__doc__ or "").splitlines()[0] if function else ""
 
 
 def _table(question: str, bins: dict[str, int]) -> dict:

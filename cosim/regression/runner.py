@@ -84,14 +84,57 @@ class Outcome:
         return {name: len(trace) for name, trace in self.traces.items()}
 
 
-_SUITES = {
-    "fp8_mac_array": ("cosim.regression.tests", testbench.NAMES),
-    "fp8_gemm_engine": ("cosim.regression.axi_tests", axi.NAMES),
+@dataclass(frozen=True)
+class Suite:
+    """The tests of a top module.
+
+    Attributes
+    ----------
+    module : str
+        Python module with the tests.
+    functions : dict of str to callable
+        What every test does with a bench, by name, in order.
+    bench : type
+        What they drive the device by.
+    environment : dict of str to str
+        Settings of cocotb.
+    """
+
+    module: str
+    functions: Mapping[str, Callable]
+    bench: type[testbench.Bench]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the tests, in order."""
+        return list(self.functions)
+
+    def about(self, test: str) -> str:
+        """Say in a sentence what a test is about; nothing if it is none of them."""
+        function = self.functions.get(test)
+        return (function.__doc__ or "").splitlines()[0] if function else ""
+
+
+SUITES = {
+    "fp8_mac_array": Suite("cosim.regression.tests", testbench.FUNCTIONS, testbench.TB),
+    "fp8_gemm_engine": Suite(
+        "cosim.regression.axi_tests",
+        axi.FUNCTIONS,
+        axi.EngineTB,
+        # The models take lanes without meaning for numbers; the bench looks at the others itself.
+        {"COCOTB_RESOLVE_X": "zeros"},
+    ),
 }
-"""Module and names of the tests for each top module."""
+"""The tests for each top module."""
 
 
-def select(expression: str | None, names: Sequence[str] = testbench.NAMES) -> list[str]:
+def suite_of(design: Design) -> Suite:
+    """Return the tests of a design."""
+    return SUITES[design.manifest["top"]]
+
+
+def select(expression: str | None, names: Sequence[str]) -> list[str]:
     """Return the names of the tests that a regular expression is found in; all without one.
 
     Raises
@@ -156,18 +199,16 @@ def run_regression(
     OutOfTimeError
         If the simulation takes longer than `limit`.
     """
-    module, names = _SUITES[design.manifest["top"]]
     return run_tests(
         design,
         folder,
-        select(expression, names),
+        select(expression, suite_of(design).names),
         simulator,
         seed,
         waves,
         progress,
         stop_at_failure=stop_at_failure,
         limit=limit,
-        module=module,
     )
 
 
@@ -186,9 +227,7 @@ def run_replay(
     Outcome
         Of one test, ``recorded_call``, which fails if the Verilog differs from golden.
     """
-    module, _ = _SUITES[design.manifest["top"]]
-    names = ["recorded_call"]
-    return run_tests(design, folder, names, simulator, 0, waves=waves, replay=file, module=module)
+    return run_tests(design, folder, ["recorded_call"], simulator, 0, waves=waves, replay=file)
 
 
 def run_tests(
@@ -203,16 +242,19 @@ def run_tests(
     *,
     stop_at_failure: bool = False,
     limit: float | None = None,
-    module: str = "cosim.regression.tests",
+    module: str | None = None,
     extra_environment: Mapping[str, str] | None = None,
 ) -> Outcome:
-    """Run named tests of a Python module on Verilog; arguments as of `run_regression`."""
+    """Run named tests of a Python module on Verilog; arguments as of `run_regression`.
+
+    The module is that of the design's suite, unless another is named.
+    """
     require(simulator)
     make_folder(folder)
     folder = folder.resolve()
     stale_files = [RESULTS, COVERAGE, REPORT, TRACES, LOG, BUILD_LOG, *WAVES]
     if replay is None:
-        tests = (*testbench.NAMES, *axi.NAMES)
+        tests = (name for suite in SUITES.values() for name in suite.functions)
         stale_files += [testbench.MISMATCH.format(test=name) for name in tests]
     for stale in stale_files:
         (folder / stale).unlink(missing_ok=True)
@@ -233,7 +275,11 @@ def run_tests(
 
     progress(f"building with {simulator}", 0, len(names))
     runner = _RUNNERS[simulator]()
-    environment = {testbench.ENVIRONMENT: str(build / "setup.json"), **(extra_environment or {})}
+    environment = {
+        testbench.ENVIRONMENT: str(build / "setup.json"),
+        **suite_of(design).environment,
+        **(extra_environment or {}),
+    }
     if stop_at_failure:
         environment["COCOTB_MAX_FAILURES"] = "1"
     with _quiet(runner):
@@ -255,7 +301,7 @@ def run_tests(
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(
                 runner.test,
-                test_module=module,
+                test_module=module or suite_of(design).module,
                 hdl_toplevel=top,
                 hdl_toplevel_lang="verilog",
                 test_filter=rf"\.({'|'.join(names)})$",
@@ -289,7 +335,8 @@ def run_tests(
             dump = found.rename(folder / f"waves{found.suffix}")
     outcome = _outcome(folder, names, dump, stop_at_failure)
     if replay is None and outcome.coverage:
-        report = (outcome.tests, outcome.coverage, outcome.missed, outcome.clocks)
+        about = {test: suite_of(design).about(test) for test in outcome.tests}
+        report = (outcome.tests, about, outcome.coverage, outcome.missed, outcome.clocks)
         write_report(folder / REPORT, design.config, simulator, seed, *report)
     return outcome
 

@@ -65,14 +65,14 @@ def _stimulus(function: Callable[[CallBench], Awaitable[None]]):
 @_stimulus
 async def random_gemms(bench: CallBench) -> None:
     """GEMMs of any shape, format, and operands, at full speed: every bit and every cycle."""
-    for _ in range(80):
+    for _ in range(40):
         await bench.check(moderate_gemm(bench))
 
 
 @_stimulus
 async def stalled_gemms(bench: CallBench) -> None:
     """The same with every stream stalling at random."""
-    for _ in range(50):
+    for _ in range(25):
         bench.stall(bench.rng.choice([0.1, 0.5, 0.9]))
         await bench.check(moderate_gemm(bench))
 
@@ -117,6 +117,27 @@ async def boundaries_of_conversion(bench: CallBench) -> None:
             codes = np.union1d(telling, bench.rng.choice(codes, size=16, replace=False))
         numbers = np.concatenate([around(str(fmt), codes), special])
         await bench.check(conversion(bench, numbers, fmt, rounding, saturate))
+
+
+@_stimulus
+async def extremes_of_scale(bench: CallBench) -> None:
+    """Numbers at the ends of FP32, scaled back and beyond, as such and as sums."""
+    rng, config = bench.rng, bench.config
+    ends = np.array([1, 0x1234, 0x7FFFFF, 0x800000, 0x3F800001, 0x7F7FFFFF], dtype=np.uint32)
+    for fmt, scale in product(NARROW, (-128, -30, 30, 127)):
+        rounding, saturate = list(Rounding)[rng.integers(3)], bool(rng.integers(2))
+        x = rng.permutation(np.concatenate([ends, ends | np.uint32(1 << 31)])).view(np.float32)
+        call = conversion(bench, x, fmt, rounding, saturate)
+        call.arguments["scale"] = scale
+        await bench.check(call)
+        operands = {
+            "a": np.zeros((config.rows, 1), dtype=np.uint8),
+            "b": np.zeros((1, config.cols), dtype=np.uint8),
+            "c": np.resize(x, (config.rows, config.cols)),
+        }
+        call = gemm(bench, operands, *OPERAND_FORMATS, fmt, rounding, saturate)
+        call.arguments["scale"] = scale
+        await bench.check(call)
 
 
 @_stimulus

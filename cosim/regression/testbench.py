@@ -28,10 +28,7 @@ ENVIRONMENT = "FP8COSIM_REGRESSION"
 """Variable that names the file with what the tests need to know."""
 
 FUNCTIONS: dict[str, Callable[["TB"], Awaitable[None]]] = {}
-"""What every test does, by name."""
-
-NAMES: list[str] = []
-"""Every test, in order."""
+"""What every test does, by name, in order."""
 
 MISMATCH = "mismatch-{test}.npz"
 """Replay file that a test leaves beside the coverage if a call goes wrong."""
@@ -77,7 +74,6 @@ class Setup:
 
 def regression_test(function: Callable[["TB"], Awaitable[None]]):
     """Make a cocotb test of a function: it gets a bench after reset; coverage is kept."""
-    NAMES.append(function.__name__)
     FUNCTIONS[function.__name__] = function
     return bench_test(function)
 
@@ -115,6 +111,14 @@ def cocotb_test(function: Callable[[Any], Awaitable[None]], make: type[Bench]):
     # cocotb looks at the signature of what it is given.
     del test.__wrapped__
     return cocotb.test()(test)
+
+
+def save_coverage(setup: Setup, coverage: Coverage) -> None:
+    """Add what a test covered to the file of the run."""
+    path = Path(setup.coverage)
+    if path.exists():
+        coverage.add_file(path)
+    coverage.save(path)
 
 
 def save_trace(setup: Setup, test: str, trace: list[int]) -> None:
@@ -339,10 +343,7 @@ class TB:
 
         Two simulators that agree have the same in the latter; see `_note`.
         """
-        path = Path(self.setup.coverage)
-        if path.exists():
-            self.coverage.add_file(path)
-        self.coverage.save(path)
+        save_coverage(self.setup, self.coverage)
         save_trace(self.setup, self.name, self._trace)
 
     def _note(self) -> None:

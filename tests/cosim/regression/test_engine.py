@@ -26,17 +26,33 @@ def design():
     return rtl_gen.design(CONFIG)
 
 
+def test_passes_under_verilator(fp8cosim, tmp_path):
+    arguments = ("--rows", 2, "--cols", 2, "--latency", 2)
+    done = fp8cosim("regress", *arguments, "--json", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["tests"] == dict.fromkeys(axi.FUNCTIONS, True)
+    assert result["missed"] == []
+    coverage = json.loads((tmp_path / "out" / "coverage.json").read_text())
+    assert coverage["counts"] == result["coverage"]
+    assert coverage["counts"]["reset during"]["stop, stalled: drain"] > 0
+    assert "tile behind" in (tmp_path / "out" / "coverage.html").read_text()
+
+
 @needs_icarus
 def test_both_simulators_agree(design, tmp_path, monkeypatch):
     monkeypatch.setenv(GEMMS, "8")
+    expression = "random_gemms_and|while_gemms|in_each_phase|unused|wrong_packets|registers"
     outcomes = [
-        run_regression(design, tmp_path / simulator, simulator=simulator, seed=3)
+        run_regression(
+            design, tmp_path / simulator, simulator=simulator, seed=3, expression=expression
+        )
         for simulator in ("verilator", "icarus")
     ]
     for outcome in outcomes:
         assert outcome.failures == {}
-        assert list(outcome.tests) == axi.NAMES
-        assert outcome.traces.keys() == set(axi.NAMES)
+        assert len(outcome.tests) == 7
+        assert outcome.traces.keys() == outcome.tests.keys()
         assert all(clocks > 100 for clocks in outcome.clocks.values())
     assert disagreements(*outcomes) == []
 
@@ -138,7 +154,7 @@ def test_replay(design, tmp_path, monkeypatch, fp8cosim):
 
 @needs_icarus
 def test_command(fp8cosim, tmp_path):
-    """The command takes an engine; one that does not says what it wants instead."""
+    """The command takes an engine by its Verilog."""
     arguments = ("--rows", 1, "--cols", 2, "--latency", 2, "-o", "engine")
     assert fp8cosim("generate", *arguments).returncode == 0
     arguments = ("--rtl", "engine", "-k", "interrupts|lanes_of")
@@ -146,7 +162,4 @@ def test_command(fp8cosim, tmp_path):
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["tests"] == {"lanes_of_random_bits": True, "interrupts": True}
-    assert not (tmp_path / "out/regress/coverage.html").exists()
-    done = fp8cosim("mutate", "--rtl", "engine")
-    assert done.returncode == 2
-    assert "'engine' holds fp8_gemm_engine: this command takes fp8_mac_array" in done.stderr
+    assert (tmp_path / "out/regress/coverage.html").exists()
