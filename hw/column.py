@@ -28,7 +28,8 @@ class ResultColumn(Block):
     mode : In(ConversionMode)
         Must stay while numbers are in a pipeline.
     code : Out(32)
-        The code of the number that left the converter last.
+        The code of the number that left the converter last; in a pipeline, 0 if with the last
+        advance none did.
     kept : Out(1)
         Of a pipeline: with the last advance a number left the converter.
     flags : Out(StatusFlags)
@@ -94,6 +95,9 @@ class ResultColumn(Block):
         ]
         code = Signal(32, reset_less=self.pipelined)
         m.d.comb += self.code.eq(code)
+        if self.pipelined:
+            with m.If(self.advance):
+                m.d.sync += code.eq(0)
         with m.If(leaves):
             m.d.comb += self.flags.eq(converter.flags)
             m.d.sync += code.eq(converter.code)

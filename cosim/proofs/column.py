@@ -31,8 +31,8 @@ def statements(config: ArrayConfig) -> list[Statement]:
             Statement(
                 "column/result",
                 unit,
-                "a number that leaves the converter leaves its code, which stays until the next "
-                "one, and is told of; flags are raised for such numbers alone",
+                "a number that leaves the converter leaves its code, and is told of, until the "
+                "next advance; flags are raised for such numbers alone",
                 (shell,),
                 lambda netlist: {"": _leaves(netlist)},
             ),
@@ -148,7 +148,11 @@ def _leaves(column: Netlist) -> Problem:
     pairs = {
         "the code": (
             unit.wire("code", 1),
-            smt.choose(leaves, unit.wire("converter.code"), unit.wire("code")),
+            smt.choose(
+                advance,
+                smt.choose(last, unit.wire("converter.code"), smt.const(0, 32)),
+                unit.wire("code"),
+            ),
         ),
         "the flags": (
             unit.wire("flags"),
