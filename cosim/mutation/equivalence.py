@@ -132,7 +132,7 @@ def use_of(design: Design, module: str) -> Use:
                 )
             ],
         )
-    if module == design.manifest["top"]:
+    if module == "fp8_mac_array":
         width = max(1, (config.cols - 1).bit_length())
 
         def lane_exists(wires: Wires) -> str:
@@ -140,10 +140,10 @@ def use_of(design: Design, module: str) -> Use:
             return _below(lane if width > 1 else smt.as_bit(lane), width, config.cols)
 
         return Use([Fact("the lane that is asked for exists", lane_exists)])
-    if module == "fp8_accumulator_adder":
+    if module.startswith(("fp8_accumulator_adder", "fp8_step")):
         says = "products are as the multiplier makes them"
         return Use([Fact(says, lambda wires: Product(wires.wire("product")).well_formed)])
-    if module == "fp8_multiplier":
+    if module in ("fp8_multiplier", "fp8_pipelined_multiplier"):
         says = "operands are as the decoders make them"
         return Use(
             [

@@ -49,7 +49,7 @@ def test_a_bit_that_nothing_reads(design):
 def test_modes_that_no_command_names(design):
     mutant, name = edit(design, "fp8_converter", r"mode\[4:3\] == 2'h2;", "mode[4];")
     why = why_equivalent(design, mutant, name)
-    assert why == f"{SAME}, as long as a mode names a target and a rounding that exist"
+    assert why == f"{SAME}, as long as a mode names a target, a rounding, and a scale that exist"
     mutant, _ = edit(design, "fp8_converter", r"mode\[4:3\] == 2'h2;", "mode[3];")
     assert why_equivalent(design, mutant, name) is None
 
