@@ -177,12 +177,17 @@ class GemmEngine(Block):
         for name in ("invalid", "overflow", "underflow", "inexact"):
             m.d.comb += getattr(registers, f"flags_{name}_set").eq(array.flags[name] & ~failed)
 
+        # They are counted a clock later, so that no multiplier is in the way to the counter.
+        products = Signal(2 * len(array.step_rows))
+        m.d.sync += products.eq(
+            Mux(busy & array.operands & ~clear, array.step_rows * array.step_cols, 0)
+        )
         steps = {
             "cycles": busy,
             "computing": busy & array.operands,
             "starved": busy & array.starved,
             "blocked": busy & out.tvalid & ~out.tready,
-            "macs": Mux(busy & array.operands, array.step_rows * array.step_cols, 0),
+            "macs": products,
         }
         for name in COUNTERS:
             self._count(m, registers, name, starts | clear, steps[name])

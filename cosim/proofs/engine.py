@@ -391,17 +391,23 @@ class _Top:
             return wide(smt.as_bit(smt.conjunction([busy, *terms])), 1)
 
         side_bits = netlist.widths["array.step_rows"]
-        rows, cols = (wide(now.wire(f"array.step_{s}"), side_bits) for s in ("rows", "cols"))
+        rows, cols = (
+            smt.extend(now.wire(f"array.step_{s}"), side_bits, 2 * side_bits)
+            for s in ("rows", "cols")
+        )
+        # Multiply-accumulates are counted a clock later.
+        none = smt.disjunction([now.wire("rst"), _clear(now), smt.negation(busy)])
+        products = smt.choose(
+            smt.conjunction([operands, smt.negation(none)]),
+            f"(bvmul {rows} {cols})",
+            smt.const(0, 2 * side_bits),
+        )
         steps = {
             "cycles": once(),
             "computing": once(operands),
             "starved": once(now.wire("array.starved")),
             "blocked": once(_waits(now)),
-            "macs": smt.choose(
-                smt.conjunction([busy, operands]),
-                f"(bvmul {rows} {cols})",
-                smt.const(0, COUNTER_BITS),
-            ),
+            "macs": wide(now.wire("products"), 2 * side_bits),
         }
         begins = smt.disjunction([now.wire("rst"), self._starts(now), _clear(now)])
         pairs = {
@@ -415,7 +421,7 @@ class _Top:
             )
             for name, step in steps.items()
         }
-        return same_wires(now.trace, pairs)
+        return same_wires(now.trace, {**pairs, "products": (now.later.wire("products"), products)})
 
     def interrupt(self, netlist: Netlist) -> Problem:
         """Return the problem of the interrupt."""
