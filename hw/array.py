@@ -1,6 +1,6 @@
 """The MAC array: streams of codes in, a stream of results out."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
@@ -114,17 +114,22 @@ class MacArray(Block):
             systolic.shift.eq(control.shift),
             self.busy.eq(control.busy),
         ]
+        leaving = Signal(data.ArrayLayout(Accumulator, config.cols))
+        for j in range(config.cols):
+            c, loads = self.c.payload[j], control.load & (j < command.cols)
+            m.d.comb += [
+                bottom[j].value.eq(Mux(loads, c, 0)),
+                leaving[j].value.eq(Mux(control.bypass, c, top[j].value)),
+                leaving[j].flags.eq(Mux(control.bypass, 0, top[j].flags)),
+            ]
         raised = connect_columns(
             m,
             platform,
             self,
             control,
-            top=top,
-            bottom=bottom,
-            loads=lambda j, used: control.load & used,
+            top=leaving,
             mode=command.mode,
             cols=command.cols,
-            bypass=control.bypass,
         )
         with m.If(self.clear_flags):
             m.d.sync += self.flags.eq(raised)

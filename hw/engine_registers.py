@@ -2,11 +2,12 @@
 
 from hw.registers import Access, Field, Register, RegisterMap
 from pysim.config import ArrayConfig
+from pysim.formats import OPERAND_FORMATS
 
 IDENTITY = 0x47384650
 """``PF8G`` in ASCII, the low byte first."""
 
-VERSION = (2, 0)
+VERSION = (2, 1)
 """Major and minor: software written for a minor version runs on later ones."""
 
 COUNTERS = {
@@ -167,6 +168,23 @@ def engine_registers(config: ArrayConfig) -> RegisterMap:
             Register("x_mode", "what X becomes", conversion, lock="packet"),
             *_lane("x_", "the converter", "packet"),
             *counters,
+            Register(
+                "capabilities",
+                "what was built in; anything else is a mode that is not there",
+                (
+                    *(
+                        Field(
+                            fmt.name,
+                            1,
+                            constant,
+                            f"{fmt.name.upper()} is multiplied",
+                            int(fmt in config.multiplied),
+                        )
+                        for fmt in OPERAND_FORMATS
+                    ),
+                    Field("load_c", 1, constant, "sums may start from C", int(config.load_c)),
+                ),
+            ),
         ),
     )
 

@@ -1,6 +1,6 @@
 """The GEMM engine: an array with overlap, and a converter, behind AXI4-Stream and AXI4-Lite."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.axi import axi_lite, axi_stream
@@ -14,6 +14,7 @@ from hw.stream_converter import StreamConverter
 from pysim.config import ArrayConfig
 from pysim.cycles import CONVERSION_CLOCKS
 from pysim.engine import MAX_LENGTH
+from pysim.formats import OPERAND_FORMATS
 
 
 class GemmEngine(Block):
@@ -45,6 +46,7 @@ class GemmEngine(Block):
     s_axis_a : In(axi_stream of `rows` bytes)
     s_axis_b : In(axi_stream of `cols` bytes)
     s_axis_c : In(axi_stream of 4 `cols` bytes)
+        Not there without C.
     m_axis_d : Out(axi_stream of 4 `cols` bytes)
     s_axis_x : In(axi_stream of 4 `cols` bytes)
     m_axis_y : Out(axi_stream of 4 `cols` bytes)
@@ -62,7 +64,7 @@ class GemmEngine(Block):
                 "s_axil": In(axi_lite(self.registers.address_width)),
                 "s_axis_a": In(axi_stream(config.rows)),
                 "s_axis_b": In(axi_stream(config.cols)),
-                "s_axis_c": In(axi_stream(4 * config.cols)),
+                **({"s_axis_c": In(axi_stream(4 * config.cols))} if config.load_c else {}),
                 "m_axis_d": Out(axi_stream(4 * config.cols)),
                 "s_axis_x": In(axi_stream(4 * config.cols)),
                 "m_axis_y": Out(axi_stream(4 * config.cols)),
@@ -113,7 +115,8 @@ class GemmEngine(Block):
 
         # Streams in: a packet ends where the array needs no more of it.
         found_wrong = []
-        for name, lane_bytes in (("a", 1), ("b", 1), ("c", 4)):
+        inputs = {"a": 1, "b": 1, "c": 4} if config.load_c else {"a": 1, "b": 1}
+        for name, lane_bytes in inputs.items():
             port = getattr(self, f"s_axis_{name}")
             inside, used = getattr(array, name), getattr(array, f"{name}_used")
             ends_here = getattr(array, f"{name}_last")
@@ -208,7 +211,7 @@ class GemmEngine(Block):
         """Start a call if its settings are sound; return whether one starts in this clock."""
         sizes = {side: getattr(registers, f"size_{side}_size") for side in "mnk"}
         bad_size = Cat(*((size == 0) | (size > MAX_LENGTH) for size in sizes.values())).any()
-        bad_mode = ~is_sound(array.mode)
+        bad_mode = ~is_sound(array.mode) | self._is_missing(registers)
         starts = Signal()
         call = sequencer.call
         m.d.comb += [
@@ -222,6 +225,16 @@ class GemmEngine(Block):
             *(getattr(sequencer, side).eq(size) for side, size in sizes.items()),
         ]
         return starts
+
+    def _is_missing(self, registers):
+        """Return whether the mode asks for a format, or for C, that was not built in."""
+        asked = [Const(0)]
+        for code, fmt in enumerate(OPERAND_FORMATS):
+            if fmt not in self.config.multiplied:
+                asked += [registers.mode_a_format == code, registers.mode_b_format == code]
+        if not self.config.load_c:
+            asked.append(registers.mode_load_c)
+        return Cat(*asked).any()
 
     def _convert(self, m, platform, registers, clear):
         """Place the streaming converter, and let software see and set it."""

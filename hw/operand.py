@@ -1,11 +1,13 @@
 """Operands: an FP8 code in, sign, exponent, and significand out."""
 
-from amaranth.hdl import Module, Mux
+from collections.abc import Collection
+
+from amaranth.hdl import Const, Module, Mux
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hw.hierarchy import Block
-from pysim.formats import E4M3, E5M2, OPERAND_FORMATS
+from pysim.formats import E4M3, E5M2, OPERAND_FORMATS, FloatFormat
 
 FORMAT_BITS = (len(OPERAND_FORMATS) - 1).bit_length()
 
@@ -24,26 +26,50 @@ class Operand(data.Struct):
     nan: 1
 
 
+def operand_bits(formats: Collection[FloatFormat]) -> int:
+    """Return a mask of the bits of an `Operand` that vary with numbers of these formats.
+
+    The others are 0: E5M2 has a fraction of two bits, and E4M3 has no infinity.
+    """
+    constant = 0
+    if E4M3 not in formats:
+        constant |= 1 << Operand.as_shape()["significand"].offset
+    if E5M2 not in formats:
+        constant |= 1 << Operand.as_shape()["infinite"].offset
+    return ~constant & (1 << Operand.as_shape().size) - 1
+
+
 class OperandDecoder(Block):
     """Decodes an FP8 code; combinational.
+
+    Parameters
+    ----------
+    formats : tuple of FloatFormat
+        One or both of `OPERAND_FORMATS`.
 
     Members
     -------
     code : In(8)
     format : In(1)
-        Position in `OPERAND_FORMATS`: 0 is E5M2, 1 is E4M3.
+        Position in `OPERAND_FORMATS`: 0 is E5M2, 1 is E4M3. Not there with one format.
     operand : Out(Operand)
     """
 
-    code: In(8)
-    format: In(FORMAT_BITS)
-    operand: Out(Operand)
-
     module_name = "fp8_operand_decoder"
+
+    def __init__(self, formats: tuple[FloatFormat, ...] = OPERAND_FORMATS):
+        self.formats = formats
+        members = {"code": In(8), "operand": Out(Operand)}
+        if len(formats) > 1:
+            members["format"] = In(FORMAT_BITS)
+        super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
-        is_e4m3 = self.format == OPERAND_FORMATS.index(E4M3)
+        if self.formats == OPERAND_FORMATS:
+            is_e4m3 = self.format == OPERAND_FORMATS.index(E4M3)
+        else:
+            is_e4m3 = Const(self.formats == (E4M3,))
 
         e5m2_field, e5m2_fraction = self.code[2:7], self.code[0:2]
         e4m3_field, e4m3_fraction = self.code[3:7], self.code[0:3]

@@ -1,6 +1,6 @@
 """The MAC array with pipelines and overlap: streams of codes in, a stream of results out."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
@@ -8,6 +8,7 @@ from hw.accumulator import Accumulator
 from hw.control import SIDE_BITS
 from hw.converter import ConversionMode, StatusFlags
 from hw.hierarchy import Block, place
+from hw.kind import Kind
 from hw.operand import Operand, OperandDecoder
 from hw.pe import OperandLane
 from hw.results import connect_columns, lane_access, result_layout
@@ -36,7 +37,7 @@ class OverlappedArray(Block):
     b : In(stream of `cols` codes)
         A row of B for each k and slot.
     c : In(stream of `cols` FP32 numbers)
-        Rows of C, slot by slot.
+        Rows of C, slot by slot. Neither this nor what belongs to it is there without C.
     mode : In(ConversionMode)
         Of the results; it must stay from a command until its results have left.
     d : Out(stream)
@@ -59,19 +60,22 @@ class OverlappedArray(Block):
     def __init__(self, config: ArrayConfig):
         self.config = config
         rows, cols = config.rows, config.cols
+        of_c = {
+            "c": In(stream.Signature(data.ArrayLayout(32, cols))),
+            "c_last": Out(1),
+            "c_used": Out(cols),
+        }
         super().__init__(
             {
                 "commands": In(stream.Signature(Job)),
                 "a": In(stream.Signature(data.ArrayLayout(8, rows))),
                 "b": In(stream.Signature(data.ArrayLayout(8, cols))),
-                "c": In(stream.Signature(data.ArrayLayout(32, cols))),
+                **(of_c if config.load_c else {}),
                 "d": Out(stream.Signature(result_layout(cols))),
                 "a_last": Out(1),
                 "b_last": Out(1),
-                "c_last": Out(1),
                 "a_used": Out(rows),
                 "b_used": Out(cols),
-                "c_used": Out(cols),
                 "mode": In(ConversionMode),
                 **lane_access(config),
                 "flags": Out(StatusFlags),
@@ -89,8 +93,9 @@ class OverlappedArray(Block):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        schedule = OverlappedSchedule(config.rows, config.cols, config.latency)
-        ring = RingArray(config.rows, config.cols, config.latency)
+        schedule = OverlappedSchedule(config.rows, config.cols, config.latency, config.load_c)
+        kind = Kind.of(config)
+        ring = RingArray(config.rows, config.cols, config.latency, kind)
         m.submodules.schedule = place(schedule, platform)
         m.submodules.ring = place(ring, platform)
 
@@ -105,7 +110,7 @@ class OverlappedArray(Block):
             self.step_cols.eq(schedule.step_cols),
             self.starved.eq(schedule.starved),
         ]
-        for name in ("a", "b", "c"):
+        for name in ("a", "b", "c") if config.load_c else ("a", "b"):
             port = getattr(self, name)
             m.d.comb += [
                 getattr(schedule, f"{name}_valid").eq(port.valid),
@@ -114,17 +119,28 @@ class OverlappedArray(Block):
             ]
         self._operands(m, platform, schedule, ring)
 
-        accumulators = data.ArrayLayout(Accumulator, config.cols)
+        waiting = data.ArrayLayout(kind.accumulator, config.cols)
+        top = data.View(waiting, ring.top)
+        sums = Signal(data.ArrayLayout(Accumulator, config.cols))
         for j in range(config.cols):
-            m.d.comb += self.c_used[j].eq(j < schedule.load_cols)
+            m.d.comb += [
+                sums[j].value.eq(kind.to_fp32(top[j].value)),
+                sums[j].flags.eq(top[j].flags),
+            ]
+        if config.load_c:
+            bottom = data.View(waiting, ring.bottom)
+            for j in range(config.cols):
+                loads = schedule.load & self.c_used[j]
+                m.d.comb += [
+                    self.c_used[j].eq(j < schedule.load_cols),
+                    bottom[j].value.eq(Mux(loads, self.c.payload[j], 0)),
+                ]
         raised = connect_columns(
             m,
             platform,
             self,
             schedule,
-            top=data.View(accumulators, ring.top),
-            bottom=data.View(accumulators, ring.bottom),
-            loads=lambda j, used: schedule.load & self.c_used[j],
+            top=sums,
             mode=self.mode,
             cols=schedule.accept_cols,
         )
@@ -142,28 +158,31 @@ class OverlappedArray(Block):
         )
         for name, port, fmt, count, lanes, used in sides:
             for i in range(len(used)):
-                decoder = OperandDecoder()
+                decoder = OperandDecoder(self.config.multiplied)
                 m.submodules[f"{name}_decoder_{i}"] = place(decoder, platform)
                 operand = Signal(Operand, name=f"{name}_operand_{i}")
                 valid = Signal(name=f"{name}_valid_{i}")
                 m.d.comb += [
                     decoder.code.eq(port.payload[i]),
-                    decoder.format.eq(fmt),
                     used[i].eq(i < count),
                     lanes[i].operand.eq(operand),
                     lanes[i].valid.eq(valid),
                 ]
+                if len(self.config.multiplied) > 1:
+                    m.d.comb += decoder.format.eq(fmt)
                 m.d.sync += [
                     operand.eq(decoder.operand),
                     valid.eq(schedule.operands & used[i]),
                 ]
         first = Signal()
-        fresh = Signal()
         slot = Signal(SLOT_BITS)
         m.d.sync += [
             first.eq(schedule.step & schedule.first),
-            fresh.eq(schedule.fresh),
             slot.eq(schedule.step_slot),
         ]
         for i in range(self.config.rows):
-            m.d.comb += [west[i].first.eq(first), west[i].fresh.eq(fresh), west[i].slot.eq(slot)]
+            m.d.comb += [west[i].first.eq(first), west[i].slot.eq(slot)]
+        if self.config.load_c:
+            fresh = Signal()
+            m.d.sync += fresh.eq(schedule.fresh)
+            m.d.comb += [west[i].fresh.eq(fresh) for i in range(self.config.rows)]

@@ -60,26 +60,22 @@ def place_columns(m, platform, owner, reset=None):
     return columns
 
 
-def connect_columns(m, platform, array, control, *, top, bottom, loads, mode, cols, bypass=0):
-    """Convert the rows that a control accepts, of accumulators or of C, and let C enter below.
+def connect_columns(m, platform, array, control, *, top, mode, cols):
+    """Convert the rows that a control accepts.
 
     Parameters
     ----------
     m : Module
     platform : object
     array : Block
-        With `config`, the streams `c` and `d`, and access to the lanes.
+        With `config`, the stream `d`, and access to the lanes.
     control : Block
         With `result_ready`, `accept`, and `last`.
-    top, bottom : View of `cols` Accumulator
-        The row that leaves, if it is not one of C; what enters: C, or zeros.
-    loads : callable
-        Called with a column and whether the row that leaves uses it; says whether C enters there.
+    top : View of `cols` Accumulator
+        The row to convert.
     mode : ConversionMode
     cols : Value
         Columns that the row uses.
-    bypass : Value
-        The row that is converted is one of C.
 
     Returns
     -------
@@ -107,11 +103,9 @@ def connect_columns(m, platform, array, control, *, top, bottom, loads, mode, co
     raised = Const(0, 4)
     for j, column in enumerate(place_columns(m, platform, array)):
         used = Signal(name=f"column_{j}_used")
-        accumulator = top[j]
         m.d.comb += [
             used.eq(j < cols),
-            bottom[j].value.eq(Mux(loads(j, used), array.c.payload[j], 0)),
-            column.value.eq(Mux(bypass, array.c.payload[j], accumulator.value)),
+            column.value.eq(top[j].value),
             column.accept.eq(control.accept & used),
             column.mode.eq(mode),
             result.values[j].eq(column.code),
@@ -121,8 +115,7 @@ def connect_columns(m, platform, array, control, *, top, bottom, loads, mode, co
         else:
             with m.If(control.accept):
                 m.d.sync += result.keep[j].eq(used)
-        steps = accumulator.flags
+        steps = top[j].flags
         from_steps = Cat(steps.invalid, Const(0, 2), steps.inexact)
-        collect = column.accept & ~bypass
-        raised = raised | column.flags.as_value() | Mux(collect, from_steps, 0)
+        raised = raised | column.flags.as_value() | Mux(column.accept, from_steps, 0)
     return raised

@@ -1,18 +1,17 @@
 """The systolic array of elements with pipelines."""
 
-from amaranth.hdl import Module, Shape
+from amaranth.hdl import Const, Module, Shape
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from hw.accumulator import Accumulator
 from hw.hierarchy import Block, place
+from hw.kind import FULL, Kind
 from hw.pe import OperandLane
 from hw.ring_element import SLOT_BITS, RingElement, StartLane
 from hw.skew import Skew
 
 START_WIDTH = Shape.cast(StartLane).width
 LANE_WIDTH = Shape.cast(OperandLane).width
-ACCUMULATOR_WIDTH = Shape.cast(Accumulator).width
 
 
 class RingRow(Block):
@@ -21,6 +20,7 @@ class RingRow(Block):
     Parameters
     ----------
     cols, latency : int
+    kind : Kind
 
     Members
     -------
@@ -28,11 +28,12 @@ class RingRow(Block):
     north, south : In, Out of `cols` times OperandLane, packed
     shift, slot : In
         As in `RingElement`.
-    below, above : In, Out of `cols` times Accumulator, packed
+    below, above : In, Out of `cols` times Kind.accumulator, packed
     """
 
-    def __init__(self, cols: int, latency: int):
-        self.cols, self.latency = cols, latency
+    def __init__(self, cols: int, latency: int, kind: Kind = FULL):
+        self.cols, self.latency, self.kind = cols, latency, kind
+        waiting = cols * kind.accumulator.size
         super().__init__(
             {
                 "west": In(StartLane),
@@ -40,8 +41,8 @@ class RingRow(Block):
                 "south": Out(cols * LANE_WIDTH),
                 "shift": In(1),
                 "slot": In(SLOT_BITS),
-                "below": In(cols * ACCUMULATOR_WIDTH),
-                "above": Out(cols * ACCUMULATOR_WIDTH),
+                "below": In(waiting),
+                "above": Out(waiting),
             }
         )
 
@@ -52,12 +53,12 @@ class RingRow(Block):
     def elaborate(self, platform):
         m = Module()
         lanes = data.ArrayLayout(OperandLane, self.cols)
-        accumulators = data.ArrayLayout(Accumulator, self.cols)
+        accumulators = data.ArrayLayout(self.kind.accumulator, self.cols)
         north, south = data.View(lanes, self.north), data.View(lanes, self.south)
         below, above = data.View(accumulators, self.below), data.View(accumulators, self.above)
         west = self.west
         for col in range(self.cols):
-            element = RingElement(self.latency)
+            element = RingElement(self.latency, self.kind)
             m.submodules[f"element_{col}"] = place(element, platform)
             m.d.comb += [
                 element.west.eq(west),
@@ -81,6 +82,7 @@ class RingArray(Block):
     Parameters
     ----------
     rows, cols, latency : int
+    kind : Kind
 
     Members
     -------
@@ -88,20 +90,22 @@ class RingArray(Block):
     b : In of `cols` times OperandLane, packed
     shift, slot : In
         As in `RingElement`, all elements in the same clock.
-    bottom, top : In, Out of `cols` times Accumulator, packed
-        What shifts in below the last row; what waits in the first row.
+    bottom, top : In, Out of `cols` times Kind.accumulator, packed
+        What shifts in below the last row, which is not there without C; what waits in the first
+        row.
     """
 
-    def __init__(self, rows: int, cols: int, latency: int):
-        self.rows, self.cols, self.latency = rows, cols, latency
+    def __init__(self, rows: int, cols: int, latency: int, kind: Kind = FULL):
+        self.rows, self.cols, self.latency, self.kind = rows, cols, latency, kind
+        waiting = cols * kind.accumulator.size
         super().__init__(
             {
                 "a": In(rows * START_WIDTH),
                 "b": In(cols * LANE_WIDTH),
                 "shift": In(1),
                 "slot": In(SLOT_BITS),
-                "bottom": In(cols * ACCUMULATOR_WIDTH),
-                "top": Out(cols * ACCUMULATOR_WIDTH),
+                "top": Out(waiting),
+                **({"bottom": In(waiting)} if kind.load_c else {}),
             }
         )
 
@@ -111,16 +115,18 @@ class RingArray(Block):
 
     def elaborate(self, platform):
         m = Module()
-        a_skew, b_skew = Skew(self.rows, StartLane), Skew(self.cols)
+        a_skew = Skew(self.rows, StartLane, self.kind.bits_of(StartLane))
+        b_skew = Skew(self.cols, bits=self.kind.bits_of(OperandLane))
         m.submodules.a_skew = place(a_skew, platform)
         m.submodules.b_skew = place(b_skew, platform)
-        rows = [RingRow(self.cols, self.latency) for _ in range(self.rows)]
+        rows = [RingRow(self.cols, self.latency, self.kind) for _ in range(self.rows)]
         for i, row in enumerate(rows):
             m.submodules[f"row_{i}"] = place(row, platform)
         m.d.comb += [a_skew.aligned.eq(self.a), b_skew.aligned.eq(self.b)]
         north = b_skew.skewed
+        bottom = self.bottom if self.kind.load_c else Const(0, len(self.top))
         for i, row in enumerate(rows):
-            below = rows[i + 1].above if i + 1 < self.rows else self.bottom
+            below = rows[i + 1].above if i + 1 < self.rows else bottom
             m.d.comb += [
                 row.west.eq(a_skew.skewed.word_select(i, START_WIDTH)),
                 row.north.eq(north),

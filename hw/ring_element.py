@@ -5,8 +5,8 @@ from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.accumulator import Accumulator
 from hw.hierarchy import Block, place
+from hw.kind import FULL, Kind
 from hw.multiplier import Multiplier, Product
 from hw.operand import Operand
 from hw.pe import OperandLane
@@ -43,6 +43,9 @@ class RingElement(Block):
     ----------
     latency : int
         Clocks of a step, and accumulators.
+    kind : Kind
+        What is multiplied, and whether sums may start from what waits. Bits that do not vary in it
+        are 0 at the ports, and have no registers; without C, `fresh` means nothing.
 
     Members
     -------
@@ -54,13 +57,13 @@ class RingElement(Block):
         Replace what waits in slot `slot` by what waits there in the southern neighbour. Not in
         the two clocks after `first` entered, whatever its slot.
     slot : In(3)
-    below, above : In(Accumulator), Out(Accumulator)
+    below, above : In(Kind.accumulator), Out(Kind.accumulator)
         What waits in slot `slot`; `above` is this element's own. It means nothing in the clock
         after `first` entered.
     """
 
-    def __init__(self, latency: int):
-        self.latency = latency
+    def __init__(self, latency: int, kind: Kind = FULL):
+        self.latency, self.kind = latency, kind
         super().__init__(
             {
                 "west": In(StartLane),
@@ -69,8 +72,8 @@ class RingElement(Block):
                 "south": Out(OperandLane),
                 "shift": In(1),
                 "slot": In(SLOT_BITS),
-                "below": In(Accumulator),
-                "above": Out(Accumulator),
+                "below": In(kind.accumulator),
+                "above": Out(kind.accumulator),
             }
         )
 
@@ -80,11 +83,12 @@ class RingElement(Block):
 
     def elaborate(self, platform):
         m = Module()
-        multiplier = Multiplier(latency=1)
-        step = PipelinedStep(self.latency)
+        kind = self.kind
+        multiplier = Multiplier(latency=1, formats=kind.formats)
+        step = PipelinedStep(self.latency, kind)
         m.submodules.multiplier = place(multiplier, platform)
         m.submodules.step = place(step, platform)
-        m.submodules.waiting = waiting = Memory(shape=Accumulator, depth=self.latency, init=[])
+        m.submodules.waiting = waiting = Memory(shape=kind.accumulator, depth=self.latency, init=[])
         read, write = waiting.read_port(domain="comb"), waiting.write_port()
 
         # While the product is normalised, the number that its sum may start from is read.
@@ -96,19 +100,23 @@ class RingElement(Block):
         m.d.comb += [
             multiplier.a.eq(self.west.operand),
             multiplier.b.eq(self.north.operand),
-            read.addr.eq(Mux(self.east.first, self.east.slot, self.slot)),
+            read.addr.eq(self.slot),
             self.above.eq(read.data),
             step.first.eq(self.east.first),
-            step.fresh.eq(self.east.fresh),
-            step.start.eq(read.data),
             step.product.eq(product),
             step.valid.eq(valid),
         ]
+        if kind.load_c:
+            m.d.comb += [
+                read.addr.eq(Mux(self.east.first, self.east.slot, self.slot)),
+                step.fresh.eq(self.east.fresh),
+                step.start.eq(read.data),
+            ]
         m.d.sync += [
-            self.east.eq(self.west),
-            self.south.eq(self.north),
+            self.east.eq(self.west.as_value() & kind.bits_of(StartLane)),
+            self.south.eq(self.north.as_value() & kind.bits_of(OperandLane)),
             both.eq(self.west.valid & self.north.valid),
-            product.eq(multiplier.product),
+            product.eq(multiplier.product.as_value() & kind.product_bits),
             valid.eq(both),
             given_back.eq(self.east.first),
             slot.eq(self.east.slot),

@@ -40,6 +40,8 @@ class OverlappedSchedule(Block):
     Parameters
     ----------
     rows, cols, latency : int
+    load_c : bool
+        Whether tiles may load C. If not, the members about C are not there, nor `fresh`.
 
     Members
     -------
@@ -81,8 +83,16 @@ class OverlappedSchedule(Block):
         A stream is waited for.
     """
 
-    def __init__(self, rows: int, cols: int, latency: int):
-        self.rows, self.cols, self.latency = rows, cols, latency
+    def __init__(self, rows: int, cols: int, latency: int, load_c: bool = True):
+        self.rows, self.cols, self.latency, self.load_c = rows, cols, latency, load_c
+        of_c = {
+            "c_valid": In(1),
+            "c_ready": Out(1),
+            "c_last": Out(1),
+            "fresh": Out(1),
+            "load": Out(1),
+            "load_cols": Out(SIDE_BITS),
+        }
         super().__init__(
             {
                 "commands": In(stream.Signature(Job)),
@@ -92,21 +102,16 @@ class OverlappedSchedule(Block):
                 "b_valid": In(1),
                 "b_ready": Out(1),
                 "b_last": Out(1),
-                "c_valid": In(1),
-                "c_ready": Out(1),
-                "c_last": Out(1),
+                **(of_c if load_c else {}),
                 "result_ready": In(1),
                 "formats": Out(Job),
                 "step": Out(1),
                 "operands": Out(1),
                 "first": Out(1),
-                "fresh": Out(1),
                 "step_slot": Out(SLOT_BITS),
                 "step_cols": Out(SIDE_BITS),
                 "shift": Out(1),
                 "shift_slot": Out(SLOT_BITS),
-                "load": Out(1),
-                "load_cols": Out(SIDE_BITS),
                 "accept": Out(1),
                 "accept_cols": Out(SIDE_BITS),
                 "last": Out(1),
@@ -180,11 +185,12 @@ class OverlappedSchedule(Block):
             m.d.sync += [
                 active.eq(1),
                 self.first.eq(1),
-                self.fresh.eq(upcoming_empty | ~upcoming.load_c),
                 job.eq(upcoming),
                 empty.eq(no_products),
                 left.eq(Mux(no_products, 0, upcoming.length - 1)),
             ]
+            if self.load_c:
+                m.d.sync += self.fresh.eq(upcoming_empty | ~upcoming.load_c)
 
         # What waits beside the ring
         finished = Signal(Job)
@@ -220,27 +226,32 @@ class OverlappedSchedule(Block):
                 m.d.comb += self.commands.ready.eq(1)
                 with m.If(self.commands.valid):
                     m.d.sync += [upcoming.eq(offered), upcoming_empty.eq(0)]
-                    with m.If(offered.load_c):
-                        begin("LOAD", Const(self.rows))
-                    with m.Else():
+                    if self.load_c:
+                        with m.If(offered.load_c):
+                            begin("LOAD", Const(self.rows))
+                        with m.Else():
+                            m.next = "LAUNCH"
+                    else:
                         m.next = "LAUNCH"
                 with m.Elif(has_tile & ~active):
                     m.d.sync += upcoming_empty.eq(1)
                     m.next = "LAUNCH"
 
-            with m.State("LOAD"):
-                # Rows of C enter first row first; rows of zeros follow until the first is on top.
-                padding = rows_left + upcoming.rows < self.rows
-                last_row = rows_left + upcoming.rows == self.rows
-                m.d.comb += [
-                    self.c_ready.eq(~padding),
-                    self.c_last.eq(last_row & self._is_last_slot(upcoming, slot)),
-                    self.load.eq(self.c_valid & self.c_ready),
-                    self.load_cols.eq(self._cols_of_slot(upcoming, slot)),
-                    self.shift.eq(self.load | padding),
-                ]
-                with m.If(self.shift):
-                    row_then_slot(upcoming, Const(self.rows), lambda: go("LAUNCH"))
+            if self.load_c:
+                with m.State("LOAD"):
+                    # Rows of C enter first row first; rows of zeros follow until the first is on
+                    # top.
+                    padding = rows_left + upcoming.rows < self.rows
+                    last_row = rows_left + upcoming.rows == self.rows
+                    m.d.comb += [
+                        self.c_ready.eq(~padding),
+                        self.c_last.eq(last_row & self._is_last_slot(upcoming, slot)),
+                        self.load.eq(self.c_valid & self.c_ready),
+                        self.load_cols.eq(self._cols_of_slot(upcoming, slot)),
+                        self.shift.eq(self.load | padding),
+                    ]
+                    with m.If(self.shift):
+                        row_then_slot(upcoming, Const(self.rows), lambda: go("LAUNCH"))
 
             with m.State("LAUNCH"):
                 m.d.comb += launch.eq(~active | tile_ends)
@@ -273,5 +284,6 @@ class OverlappedSchedule(Block):
                 with m.If(self.accept):
                     row_then_slot(finished, finished.rows, lambda: go("IDLE"))
 
-        m.d.comb += self.starved.eq(wanted & ~both | self.c_ready & ~self.c_valid)
+        waits_for_c = self.c_ready & ~self.c_valid if self.load_c else 0
+        m.d.comb += self.starved.eq(wanted & ~both | waits_for_c)
         return m

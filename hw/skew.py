@@ -16,6 +16,8 @@ class Skew(Block):
         Lanes, at least 1.
     lane : ShapeLike
         What is in a lane.
+    bits : int, optional
+        Mask of the bits that vary in a lane, if not all; the others leave as 0.
 
     Members
     -------
@@ -23,8 +25,8 @@ class Skew(Block):
     skewed : Out of `lanes` times `lane`, packed
     """
 
-    def __init__(self, lanes: int, lane=OperandLane):
-        self.lanes, self.lane = lanes, lane
+    def __init__(self, lanes: int, lane=OperandLane, bits: int | None = None):
+        self.lanes, self.lane, self.bits = lanes, lane, bits
         self._width = Shape.cast(lane).width
         super().__init__({"aligned": In(lanes * self._width), "skewed": Out(lanes * self._width)})
 
@@ -37,6 +39,8 @@ class Skew(Block):
         m = Module()
         for lane in range(self.lanes):
             entering = self.aligned.word_select(lane, self._width)
+            if self.bits is not None:
+                entering = entering & self.bits
             leaving = entering
             if lane > 0:
                 delay = Signal(lane * self._width, name=f"lane_{lane}")

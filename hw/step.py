@@ -3,14 +3,14 @@
 from types import SimpleNamespace
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from hw.accumulator import Accumulator
 from hw.hierarchy import Block
+from hw.kind import FULL, Kind
 from hw.multiplier import Product
 from hw.shift import normalise, shift_right_jamming
-from pysim.convert import CANONICAL_NAN
-from pysim.formats import FP32
+from pysim.formats import E5M2
 
 CUTS = {
     1: (),
@@ -29,10 +29,15 @@ class PipelinedStep(Block):
     In each clock one of `latency` accumulators takes a step, which ends `latency` clocks later,
     when its turn comes again. The sum, and what the flags mean, are those of `AccumulatorAdder`.
 
+    Without C, accumulators are sums of products alone: zero but not -0, multiples of 2**-32 below
+    2**57, the canonical NaN, or infinite if products may be.
+
     Parameters
     ----------
     latency : int
         Clocks, 1 to 6.
+    kind : Kind
+        It decides which bits an accumulator has.
 
     Members
     -------
@@ -44,23 +49,23 @@ class PipelinedStep(Block):
         Of the accumulator whose turn it is in the next clock: it is replaced by `start`.
     fresh : In(1)
         With `first`: by +0 without flags instead.
-    start : In(Accumulator)
-    after : Out(Accumulator)
+    start : In(Kind.accumulator)
+        Without C neither this nor `fresh` is there, and sums start from +0 without flags.
+    after : Out(Kind.accumulator)
         The accumulator whose turn it is, before it is replaced.
     """
 
-    def __init__(self, latency: int):
-        self.latency = latency
-        super().__init__(
-            {
-                "product": In(Product),
-                "valid": In(1),
-                "first": In(1),
-                "fresh": In(1),
-                "start": In(Accumulator),
-                "after": Out(Accumulator),
-            }
-        )
+    def __init__(self, latency: int, kind: Kind = FULL):
+        self.latency, self.kind = latency, kind
+        members = {
+            "product": In(Product),
+            "valid": In(1),
+            "first": In(1),
+            "after": Out(kind.accumulator),
+        }
+        if kind.load_c:
+            members |= {"fresh": In(1), "start": In(kind.accumulator)}
+        super().__init__(members)
 
     @property
     def module_name(self):
@@ -80,34 +85,36 @@ class PipelinedStep(Block):
 
         # Which is larger? FP32 magnitudes order like their bit patterns, and the low half of a
         # product is zero. A smaller accumulator with an exponent of 0 is a sticky bit, no more.
-        before = Signal(Accumulator, reset_less=True)
-        value, product = before.value, self.product
-        fraction, field = value[0:23], value[23:31]
+        width = self.kind.exponent_width
+        before = Signal(self.kind.accumulator, reset_less=True)
+        product = data.View(Product, self.product.as_value() & self.kind.product_bits)
+        value, product_exponent = before.value, product.exponent
+        if not self.kind.load_c:
+            # From a bias of 127 to one of 63: products lie between 2**-32 and 2**32.
+            product_exponent = Cat(product.exponent[0:6], product.exponent[7])
+        sign, fraction, field = value[-1], value[0:23], value[23:-1]
         acc_is_larger = Signal()
-        both_zero = Signal()
-        for name, bits in (("sign", 1), ("subtract", 1), ("exponent", 8), ("distance", 8)):
+        for name, bits in (("sign", 1), ("subtract", 1), ("exponent", width), ("distance", width)):
             setattr(now, name, Signal(bits, name=name))
         now.larger, now.smaller = Signal(24, name="larger"), Signal(24, name="smaller")
         product_significand = Cat(Const(0, 16), product.significand)
-        m.d.comb += [
-            acc_is_larger.eq(value[16:31] >= Cat(product.significand[0:7], product.exponent)),
-            both_zero.eq(~product.significand[7] & ~value[0:31].any()),
+        acc_sign = sign
+        if self.kind.load_c:
             # Of two zeros, the sum is minus zero only if both are.
-            now.sign.eq(
-                Mux(
-                    acc_is_larger & ~product.infinite,
-                    value[31] & (product.sign | ~both_zero),
-                    product.sign,
-                )
-            ),
-            now.subtract.eq(value[31] ^ product.sign),
-            now.exponent.eq(Mux(acc_is_larger, field, product.exponent)),
-            now.distance.eq(Mux(acc_is_larger, field - product.exponent, product.exponent - field)),
+            both_zero = Signal()
+            m.d.comb += both_zero.eq(~product.significand[7] & ~value[0:-1].any())
+            acc_sign = sign & (product.sign | ~both_zero)
+        m.d.comb += [
+            acc_is_larger.eq(value[16:-1] >= Cat(product.significand[0:7], product_exponent)),
+            now.sign.eq(Mux(acc_is_larger & ~product.infinite, acc_sign, product.sign)),
+            now.subtract.eq(sign ^ product.sign),
+            now.exponent.eq(Mux(acc_is_larger, field, product_exponent)),
+            now.distance.eq(Mux(acc_is_larger, field - product_exponent, product_exponent - field)),
             # What is added to a product of zero passes as if it were normal, whatever it is.
             now.larger.eq(Cat(Mux(acc_is_larger, fraction, product_significand[0:23]), Const(1))),
             now.smaller.eq(Mux(acc_is_larger, product_significand, Cat(fraction, field.any()))),
         ]
-        self._exceptions(m, before, now)
+        self._exceptions(m, before, product, now)
         cut("ordered")
 
         # Guard, round, and sticky bits: with them the sum of the aligned significands rounds like
@@ -135,7 +142,7 @@ class PipelinedStep(Block):
         cut("half_normalised")
         now.normal, fine = normalise(m, now.raw, "normal", (2, 1))
         exponent = now.exponent
-        now.exponent = Signal(8, name="normal_exponent")
+        now.exponent = Signal(width, name="normal_exponent")
         # Nothing is left if the top bit is not set.
         cancelled = ~now.normal[27]
         m.d.comb += [
@@ -149,9 +156,10 @@ class PipelinedStep(Block):
         cut("normalised")
 
         # A carry out of rounding counts the exponent field up.
-        magnitude = Signal(31)
+        magnitude = Signal(23 + width)
         m.d.comb += magnitude.eq(Cat(now.normal[4:27], now.exponent) + now.round_up)
-        no_number = Cat(Mux(now.nan, CANONICAL_NAN, FP32.infinity_code)[0:31], now.sign & ~now.nan)
+        # An infinity, or the canonical NaN.
+        no_number = Cat(Const(0, 22), now.nan, Const((1 << width) - 1, width), now.sign & ~now.nan)
         number = Cat(magnitude, now.sign)
         m.d.sync += [
             self.after.value.eq(Mux(now.special, no_number, number)),
@@ -160,34 +168,42 @@ class PipelinedStep(Block):
         # What goes on is that, too, unless another sum begins. Of the four, a constant or a number
         # that varies is chosen first, so that one LUT is enough for a bit.
         constant = Signal()
-        m.d.comb += constant.eq(Mux(self.first, self.fresh, now.special))
+        if self.kind.load_c:
+            zero, start = self.fresh, self.start
+            start_value, start_flags = start.value, start.flags.as_value() & self.kind.flag_bits
+        else:
+            zero, start_value, start_flags = Const(1), Const(0), Const(0)
+        m.d.comb += constant.eq(Mux(self.first, zero, now.special))
         m.d.sync += [
             before.value.eq(
                 Mux(
                     constant,
                     Mux(self.first, 0, no_number),
-                    Mux(self.first, self.start.value, number),
+                    Mux(self.first, start_value, number),
                 )
             ),
-            before.flags.eq(
-                Mux(self.first, Mux(self.fresh, 0, self.start.flags.as_value()), now.flags)
-            ),
+            before.flags.eq(Mux(self.first, Mux(zero, 0, start_flags), now.flags)),
         ]
         return m
 
-    def _exceptions(self, m, before, now):
+    def _exceptions(self, m, before, product, now):
         """Tell which flag is raised, whether the sum is no number, and whether a NaN."""
-        value, product = before.value, self.product
+        value = before.value
         limit = Signal()
         acc_nan = Signal()
         acc_infinite = Signal()
         opposite = Signal()
         for name, bits in (("nan", 1), ("special", 1), ("exact", 1), ("flags", 2)):
             setattr(now, name, Signal(bits, name=name))
+        if self.kind.load_c:
+            any_nan = value[0:23].any()
+        else:
+            # The only NaN is the canonical one, and infinities are made of infinite products.
+            any_nan = value[22] if E5M2 in self.kind.formats else Const(1)
         m.d.comb += [
-            limit.eq(value[23:31].all()),
-            acc_nan.eq(limit & value[0:23].any()),
-            acc_infinite.eq(limit & ~value[0:23].any()),
+            limit.eq(value[23:-1].all()),
+            acc_nan.eq(limit & any_nan),
+            acc_infinite.eq(limit & ~any_nan),
             opposite.eq(acc_infinite & product.infinite & now.subtract),
             now.nan.eq(self.valid & acc_nan | product.nan | opposite),
             now.special.eq(now.nan | product.infinite),

@@ -2,12 +2,15 @@
 
 Yosys leaves it to Verilog's rules to extend the narrower operand of an operator. Those rules are a
 known source of bugs, so linters complain wherever they are used; here the extension is written
-down. A selection among many becomes a chain of two-way selections, for Yosys would write it as a
-case statement whose cases overlap. Bits that nothing reads are gathered in a wire named `unused`.
+down. An assignment of constants among signals becomes several, for linters take each bit that is
+assigned to depend on each that is read. A selection among many becomes a chain of two-way
+selections, for Yosys would write it as a case statement whose cases overlap. Bits that nothing
+reads are gathered in a wire named `unused`.
 """
 
 import re
 from collections.abc import Container, Iterator
+from itertools import groupby
 
 from rtl_gen import sigspec
 from rtl_gen.sigspec import Bit
@@ -46,6 +49,7 @@ def _tidy_module(module: str, outputs: dict[str, set[str]]) -> str:
     widths = {name: int(width or 1) for width, _, name in _WIRE.findall(module)}
     driven, used = _driven_and_used(module, widths, outputs)
     live = driven.keys() | used
+    module = _ASSIGNMENT.sub(lambda assignment: _parted(assignment[0], widths), module)
     module = _WIRE.sub(lambda wire: _trim(wire, live), module)
     unused = [bit for bit in driven if bit not in used]
     if unused:
@@ -86,6 +90,20 @@ def _assignments(module: str, widths: dict[str, int]) -> Iterator[tuple[list[Bit
         bits = sigspec.parse(assignment, widths)
         half = len(bits) // 2
         yield bits[half:], bits[:half]
+
+
+def _parted(assignment: str, widths: dict[str, int]) -> str:
+    """Part an assignment where constants and signals meet."""
+    bits = sigspec.parse(assignment.removeprefix("  connect "), widths)
+    half = len(bits) // 2
+    pairs = list(zip(bits[half:], bits[:half], strict=True))
+    if len({wire == "" for _, (wire, _) in pairs}) == 1:
+        return assignment
+    parts = [list(run) for _, run in groupby(pairs, key=lambda pair: (pair[0][0], pair[1][0]))]
+    return "\n".join(
+        f"  connect {' '.join(sigspec.write(list(side)) for side in zip(*part, strict=True))}"
+        for part in parts
+    )
 
 
 def _trim(wire: re.Match, live: Container[Bit]) -> str:

@@ -1,8 +1,10 @@
 """Which bits of the Verilog's packed ports mean what, and the numbers that they stand for."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from cosim.proofs import smt
+from cosim.proofs.numbers import E4M3, E5M2, Format
 
 LATENCY = 1
 """Clock edges from the operands of a processing element to its accumulator."""
@@ -49,6 +51,11 @@ class Operand:
             ),
         )
 
+    def has_form_of(self, fmt: Format) -> str:
+        """E5M2 has a fraction of two bits, and E4M3 no infinity: the bit for it is clear."""
+        lacks = 6 if fmt is E5M2 else 10
+        return smt.negation(smt.bit(self.term, lacks))
+
 
 @dataclass(frozen=True)
 class Product:
@@ -93,6 +100,14 @@ class Product:
                 smt.disjunction([zero, infinite, nan, normal]),
             ]
         )
+
+    def has_form_of(self, formats: Collection[Format]) -> str:
+        """E5M2 alone has six significant bits, and E4M3 alone nothing infinite or invalid."""
+        if E4M3 not in formats:
+            return smt.equal(smt.bits(self.term, 9, 2), smt.const(0, 2))
+        if E5M2 not in formats:
+            return smt.negation(smt.disjunction([smt.bit(self.term, 18), self.invalid]))
+        return "true"
 
 
 def _special(sign: str, nan: str, infinite: str, finite: str) -> str:

@@ -13,11 +13,12 @@ from cosim.proofs.numbers import FP32_SORT, OPERANDS, Format, fp32, inexact, ope
 from cosim.proofs.operands import DECODER, format_is
 from cosim.proofs.problem import Problem, Shown
 from cosim.proofs.statement import Statement, View
+from pysim import ArrayConfig
 
 MULTIPLIER, ADDER, ELEMENT = "fp8_multiplier", "fp8_accumulator_adder", "fp8_pe"
 
 
-def statements() -> list[Statement]:
+def statements(config: ArrayConfig) -> list[Statement]:
     """Return the statements about the units that make a MAC step."""
     adder = [
         Statement(
@@ -35,7 +36,7 @@ def statements() -> list[Statement]:
             _adder_flags,
         ),
     ]
-    return [*operands.statements(MULTIPLIER, clocks=0), *adder]
+    return [*operands.statements(MULTIPLIER, 0, config), *adder]
 
 
 def steps() -> list[Statement]:

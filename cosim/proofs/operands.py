@@ -8,11 +8,17 @@ from cosim.proofs.netlist import Netlist, Trace
 from cosim.proofs.numbers import FP32_SORT, OPERANDS, Format, operand
 from cosim.proofs.problem import Problem, Shown
 from cosim.proofs.statement import Statement, View
+from pysim import ArrayConfig
 
 DECODER = "fp8_operand_decoder"
 
 
-def statements(multiplier: str, clocks: int) -> list[Statement]:
+def multiplied(config: ArrayConfig) -> list[Format]:
+    """Return the formats that a configuration multiplies."""
+    return [fmt for fmt in OPERANDS if fmt.name in config.operand_formats]
+
+
+def statements(multiplier: str, clocks: int, config: ArrayConfig) -> list[Statement]:
     """Return the statements about the units that make a product.
 
     Parameters
@@ -21,7 +27,9 @@ def statements(multiplier: str, clocks: int) -> list[Statement]:
         The multiplier's module.
     clocks : int
         Clock edges from its operands to their product.
+    config : ArrayConfig
     """
+    formats = multiplied(config)
     decoders = [
         Statement(
             f"decoder/{fmt.name}",
@@ -30,7 +38,7 @@ def statements(multiplier: str, clocks: int) -> list[Statement]:
             (View(DECODER),),
             lambda unit, fmt=fmt: _decoder(unit, fmt),
         )
-        for fmt in OPERANDS
+        for fmt in formats
     ]
     products = [
         Statement(
@@ -40,7 +48,7 @@ def statements(multiplier: str, clocks: int) -> list[Statement]:
             (View(multiplier),),
             lambda unit, a=a, b=b: _multiplier(unit, clocks, a, b),
         )
-        for a, b in pairs(OPERANDS, repeat=2)
+        for a, b in pairs(formats, repeat=2)
     ]
     return [*decoders, *products]
 
@@ -56,6 +64,7 @@ def _decoder(netlist: Netlist, fmt: Format) -> dict[str, Problem]:
         {
             "the number": smt.equal(got, operand(code, fmt)),
             "the form of the operand": decoded.well_formed,
+            f"bits that {fmt.name} lacks": decoded.has_form_of(fmt),
         },
         {
             "code": Shown(code, fmt.name),
@@ -81,6 +90,8 @@ def _multiplier(
         smt.define("y", FP32_SORT, operand("b", b_format)),
         *(smt.assume(smt.equal(port.number, number)) for port, number in ((a, "x"), (b, "y"))),
         *(smt.assume(port.well_formed) for port in (a, b)),
+        smt.assume(a.has_form_of(a_format)),
+        smt.assume(b.has_form_of(b_format)),
         smt.define("want", FP32_SORT, "(fp.mul RNE x y)"),
     ]
     invalid = smt.conjunction(["(fp.isNaN want)", "(not (fp.isNaN x))", "(not (fp.isNaN y))"])
@@ -90,6 +101,7 @@ def _multiplier(
             "the product": smt.equal(got.number, "want"),
             "the invalid flag": smt.equal(got.invalid, invalid),
             "the form of the product": got.well_formed,
+            "bits that the formats lack": got.has_form_of({a_format, b_format}),
         },
         {
             "a": Shown("a", a_format.name),
@@ -102,5 +114,7 @@ def _multiplier(
 
 
 def format_is(decoder: Trace, fmt: Format) -> str:
-    """Return the assumption that a decoder is asked for a format."""
+    """Return the assumption that a decoder is asked for a format, if it has more than one."""
+    if "format" not in decoder.netlist.widths:
+        return ""
     return smt.assume(smt.equal(decoder.vector("format"), smt.const(OPERANDS.index(fmt), 1)))

@@ -85,7 +85,7 @@ def statements(design: Design) -> list[Statement]:
     if config.latency:
         return [
             *clock.statements(design),
-            *operands.statements(ring.MULTIPLIER, clocks=1),
+            *operands.statements(ring.MULTIPLIER, 1, config),
             *ring.statements(config),
             *converter.statements(config),
             *lfsr.statements(config),
@@ -100,7 +100,7 @@ def statements(design: Design) -> list[Statement]:
         ]
     return [
         *clock.statements(design),
-        *mac.statements(),
+        *mac.statements(config),
         *element.statements(),
         *converter.statements(config),
         *lfsr.statements(config),

@@ -24,7 +24,7 @@ from cocotbext.axi import (
 from cosim.calls import Call, Mismatch, Outcome
 from cosim.campaign import random_conversion, random_gemm
 from cosim.regression.coverage import Coverage
-from cosim.regression.flow import Flow
+from cosim.regression.flow import SOURCES, Flow
 from cosim.regression.testbench import (
     CLOCK_PERIOD,
     MISMATCH,
@@ -124,7 +124,8 @@ class EngineTB:
         self.bus = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
         self.sources = {
             name: AxiStreamSource(AxiStreamBus.from_prefix(dut, f"s_axis_{name}"), dut.clk, dut.rst)
-            for name in "abcx"
+            for name in SOURCES
+            if name != "c" or self.config.load_c
         }
         self.sinks = {
             name: AxiStreamSink(AxiStreamBus.from_prefix(dut, f"m_axis_{name}"), dut.clk, dut.rst)

@@ -37,6 +37,32 @@ void put_ones(Port& port, size_t bits) {
     put(port, bytes.data(), bytes.size());
 }
 
+// The stream of C, of an engine that has it. (What a template does not use need not be there.)
+template <typename Top>
+struct StreamOfC {
+    static void fill_keep(Top& top) {
+        if constexpr (LOAD_C) put_ones(top.s_axis_c_tkeep, 4 * COLS);
+    }
+
+    static void offer(Top& top, bool valid) {
+        if constexpr (LOAD_C) top.s_axis_c_tvalid = valid;
+    }
+
+    static void put_row(Top& top, const uint32_t* row, size_t cols, bool last) {
+        if constexpr (LOAD_C) {
+            put(top.s_axis_c_tdata, row, 4 * cols);
+            top.s_axis_c_tlast = last;
+        }
+    }
+
+    static bool is_ready(const Top& top) {
+        if constexpr (LOAD_C) return top.s_axis_c_tready;
+        return false;
+    }
+};
+
+using C = StreamOfC<Simulation>;
+
 // What a call of the engine computes: m x n results.
 struct Call {
     Mode mode;
@@ -117,7 +143,7 @@ class Engine {
         top->m_axis_d_tready = top->m_axis_y_tready = 1;
         put_ones(top->s_axis_a_tkeep, ROWS);
         put_ones(top->s_axis_b_tkeep, COLS);
-        put_ones(top->s_axis_c_tkeep, 4 * COLS);
+        C::fill_keep(*top);
     }
 
     Status run(const Call& call, uint64_t* cycles, uint32_t* flags) {
@@ -240,17 +266,18 @@ class Engine {
                 put(top->s_axis_b_tdata, call.b + from, b.slot_cols(b.inner));
                 top->s_axis_b_tlast = b.last(call.k, b.slots());
             }
-            top->s_axis_c_tvalid = has_c && !c.ended();
-            if (top->s_axis_c_tvalid) {
+            const bool c_offered = has_c && !c.ended();
+            C::offer(*top, c_offered);
+            if (c_offered) {
                 const size_t from = (c.top + c.inner) * call.stride + c.slot_left(c.outer);
-                put(top->s_axis_c_tdata, call.c + from, 4 * c.slot_cols(c.outer));
-                top->s_axis_c_tlast = c.last(c.slots(), c.rows());
+                const bool last = c.last(c.slots(), c.rows());
+                C::put_row(*top, call.c + from, c.slot_cols(c.outer), last);
             }
 
             top->settle();
             const bool a_taken = top->s_axis_a_tvalid && top->s_axis_a_tready;
             const bool b_taken = top->s_axis_b_tvalid && top->s_axis_b_tready;
-            const bool c_taken = top->s_axis_c_tvalid && top->s_axis_c_tready;
+            const bool c_taken = c_offered && C::is_ready(*top);
             const bool d_given = top->m_axis_d_tvalid;
             const bool address_taken = top->s_axil_awvalid && top->s_axil_awready;
             const bool data_taken = top->s_axil_wvalid && top->s_axil_wready;
@@ -271,7 +298,8 @@ class Engine {
             idle = a_taken || b_taken || c_taken || d_given ? 0 : idle + 1;
             if (idle > PATIENCE) return HUNG;
         }
-        top->s_axis_a_tvalid = top->s_axis_b_tvalid = top->s_axis_c_tvalid = 0;
+        top->s_axis_a_tvalid = top->s_axis_b_tvalid = 0;
+        C::offer(*top, false);
         return DONE;
     }
 

@@ -60,6 +60,7 @@ def layout_header(design: Design) -> str:
 def _engine_constants(config: ArrayConfig) -> Iterator[str]:
     """Say how long a step takes, where registers lie, and where fields lie in them."""
     yield f"constexpr int LATENCY = {config.latency};"
+    yield f"constexpr bool LOAD_C = {str(config.load_c).lower()};"
     registers = engine_registers(config)
     for name, offset in registers.offsets().items():
         yield f"constexpr uint32_t REGISTER_{name.upper()} = {offset};"

@@ -19,8 +19,8 @@ from pysim.cycles import gemm_cycles
 from rtl_gen.pictures import block_diagram, timing_diagram
 
 CONFIGS = [
-    ArrayConfig(1, 1, lfsr_width=8, random_bits=8, latency=1),
-    ArrayConfig(3, 5, lfsr_width=48, latency=6),
+    ArrayConfig(1, 1, 8, 8, latency=1, operand_formats=("e4m3",), load_c=False),
+    ArrayConfig(3, 5, lfsr_width=48, latency=6, operand_formats=("e5m2",)),
     ArrayConfig(4, 4, latency=4),
 ]
 

@@ -56,6 +56,16 @@ def test_axi_equals_golden(tmp_path, latency, simulator):
     assert tally.gemms == 80
 
 
+@pytest.mark.parametrize(
+    ("latency", "formats"), [(2, ["e5m2"]), (3, ["e4m3"]), (5, ["e5m2", "e4m3"])], ids=str
+)
+def test_without_c_equals_golden(tmp_path, latency, formats):
+    """Accumulators have an exponent of seven bits, and elements only the bits of their formats."""
+    config = ArrayConfig(3, 2, latency=latency, operand_formats=formats, load_c=False)
+    tally = run_campaign(RtlEngine, GoldenEngine, [config], count=60, seed=latency, folder=tmp_path)
+    assert tally.gemms == 60
+
+
 def test_threads_change_nothing_on_axi():
     config = ArrayConfig(2, 3, latency=3)
     expected = list(large_calls(FastEngine(config)))
