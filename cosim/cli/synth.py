@@ -15,6 +15,9 @@ from pysim import InputError
 
 SHORT_LATENCIES = (1, 4)
 
+DRAWS = (4, 8, 16, 24)
+"""Bits of a draw that converters are looked at with."""
+
 
 @app.command()
 def synth(
@@ -62,9 +65,10 @@ def synth(
 ) -> None:
     """Estimate area and clock of every module, of pipelines, and of a textbook's element."""
     from cosim.synth.placing import find_device, nextpnr_version
-    from cosim.synth.report import describe, plot, to_dict
+    from cosim.synth.report import describe, plot, plot_configurations, to_dict
     from cosim.synth.survey import survey
     from cosim.vector.netlist import yosys_version
+    from hw.kind import KINDS
     from hw.step import CUTS
 
     start = time.monotonic()
@@ -84,6 +88,8 @@ def synth(
             array_seeds=array_seeds,
             latencies=SHORT_LATENCIES if short else tuple(CUTS),
             grids=grid or (),
+            kinds=() if short else KINDS,
+            draws=() if short else DRAWS,
             sizes=size or (),
             expression=expression,
             dsp=dsp,
@@ -95,8 +101,10 @@ def synth(
     text = describe(found)
     with replacing(output / "synthesis.md") as file:
         file.write(f"{text}\n".encode())
-    with replacing(output / "synthesis.png") as file:
-        file.write(plot(found))
+    pictures = {"synthesis.png": plot(found), "configurations.png": plot_configurations(found)}
+    for name, picture in pictures.items():
+        with replacing(output / name) as file:
+            file.write(picture)
     result = {
         "config": design.config.to_dict(),
         "tools": tools,
@@ -105,4 +113,4 @@ def synth(
         **to_dict(found),
         "folder": str(output),
     }
-    finish(result, f"{text}\n\nwritten to {output}: synthesis.md, synthesis.png", as_json)
+    finish(result, f"{text}\n\nwritten to {output}: synthesis.md, {', '.join(pictures)}", as_json)

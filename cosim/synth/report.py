@@ -1,5 +1,6 @@
 """What a survey says, as tables, for JSON, and in a picture."""
 
+from collections.abc import Mapping
 from io import BytesIO
 
 from matplotlib.figure import Figure
@@ -36,6 +37,8 @@ def to_dict(found: Survey) -> dict:
         "units": [_unit(unit) for unit in found.units],
         "pipelines": {latency: _unit(unit) for latency, unit in found.pipelines.items()},
         "grids": {latency: _unit(unit) for latency, unit in found.grids.items()},
+        "kinds": {str(kind): _unit(unit) for kind, unit in found.kinds.items()},
+        "columns": {bits: _unit(unit) for bits, unit in found.columns.items()},
         "comparisons": [
             {
                 "what": pair.what,
@@ -52,6 +55,7 @@ def describe(found: Survey) -> str:
     """Return tables for people."""
     parts = [area_table(array) for array in found.arrays]
     units = [*found.units, *found.pipelines.values(), *found.grids.values()]
+    units += [*found.kinds.values(), *found.columns.values()]
     clocks = [line for unit in units for line in _clock_lines(unit.name, unit.clock)]
     for array in found.arrays:
         name = f"array of {array.rows} x {array.cols}"
@@ -61,6 +65,9 @@ def describe(found: Survey) -> str:
     clocks.insert(0, f"Clock on an {found.device.name}, speed grade {found.speed}:")
     parts.append("\n".join(clocks))
     parts += [pipeline_table(units) for units in (found.pipelines, found.grids) if units]
+    for what, each in configurations(found).items():
+        if each and each is not found.pipelines:
+            parts.append(unit_table(what, each))
     parts.append(comparison_table(found.comparisons))
     return "\n\n".join(parts)
 
@@ -92,6 +99,35 @@ def pipeline_table(pipelines: dict[int, Unit]) -> str:
         numbers = " | ".join(f"{number:,}" for number in (unit.area.luts, *_rest(unit.area)))
         ratio = unit.clock.mhz / pipelines[first].clock.mhz
         lines.append(f"| {latency} | {numbers} | {unit.clock.mhz:.1f} | {ratio:.2f} |")
+    return "\n".join(lines)
+
+
+def configurations(found: Survey) -> dict[str, dict]:
+    """Return the units that there are in several configurations, by what they are."""
+    return {
+        "element, by what was built in": found.kinds,
+        "element, by latency": found.pipelines,
+        "converter and lane, by bits of a draw": found.columns,
+    }
+
+
+def unit_table(what: str, units: Mapping) -> str:
+    """Return what units take, and how fast they are, as Markdown, with ratios to the last."""
+    lines = [
+        f"| {what} | LUTs | carry cells | flip-flops | DSPs | gates | NAND2 | MHz "
+        "| LUTs, NAND2, MHz: ratios to the last |",
+        "|" + "---|" * 9,
+    ]
+    *_, last = units.values()
+    for key, unit in units.items():
+        numbers = " | ".join(f"{number:,}" for number in (unit.area.luts, *_rest(unit.area)))
+        compared = (
+            unit.area.luts / last.area.luts,
+            unit.area.nand2 / last.area.nand2,
+            unit.clock.mhz / last.clock.mhz,
+        )
+        ratios = ", ".join(f"{ratio:.2f}" for ratio in compared)
+        lines.append(f"| {key} | {numbers} | {unit.clock.mhz:.1f} | {ratios} |")
     return "\n".join(lines)
 
 
@@ -158,6 +194,38 @@ def plot(found: Survey) -> bytes:
         title=f"{found.device.name}, speed grade {found.speed}",
     )
     clock.grid(axis="x", alpha=0.3)
+    png = BytesIO()
+    figure.savefig(png, format="png", dpi=110)
+    return png.getvalue()
+
+
+def plot_configurations(found: Survey) -> bytes:
+    """Draw area and clock of units in several configurations.
+
+    Returns
+    -------
+    bytes
+        PNG.
+    """
+    rows = {what: units for what, units in configurations(found).items() if units}
+    measures = {
+        "LUTs": lambda unit: unit.area.luts,
+        "flip-flops": lambda unit: unit.area.flip_flops,
+        "NAND2-equivalents": lambda unit: unit.area.nand2,
+        "MHz": lambda unit: unit.clock.mhz,
+    }
+    figure = Figure(figsize=(14, 1 + 2.4 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), len(measures), squeeze=False)
+    for axes_of_row, (what, units) in zip(grid, rows.items(), strict=True):
+        places = range(len(units))
+        for axes, (measure, of) in zip(axes_of_row, measures.items(), strict=True):
+            axes.barh(places, [of(unit) for unit in units.values()])
+            axes.set_yticks(places, [""] * len(units))
+            axes.invert_yaxis()
+            axes.set_xlabel(measure)
+            axes.grid(axis="x", alpha=0.3)
+        axes_of_row[0].set_yticks(places, [str(key) for key in units])
+        axes_of_row[0].set_title(what, fontsize="medium", loc="left")
     png = BytesIO()
     figure.savefig(png, format="png", dpi=110)
     return png.getvalue()

@@ -16,7 +16,9 @@ from cosim.synth.textbook import (
     TextbookElement,
     emit,
 )
+from hw.column import ResultColumn
 from hw.hierarchy import Block
+from hw.kind import FULL, Kind
 from hw.ring_array import RingArray
 from hw.ring_element import RingElement
 from pysim import InputError
@@ -105,6 +107,11 @@ class Survey:
         The element of an engine, by its latency.
     grids : dict of int to Unit
         The elements of an engine of the size asked for, wired to an array, by their latency.
+    kinds : dict of Kind to Unit
+        The element of an engine of the latency asked for, by what it multiplies, and whether sums
+        may start from C.
+    columns : dict of int to Unit
+        A converter and its lane of random bits, by the bits of a draw.
     comparisons : list of Comparison
     """
 
@@ -114,6 +121,8 @@ class Survey:
     units: list[Unit]
     pipelines: dict[int, Unit]
     grids: dict[int, Unit]
+    kinds: dict[Kind, Unit]
+    columns: dict[int, Unit]
     comparisons: list[Comparison]
 
 
@@ -126,6 +135,8 @@ def survey(
     array_seeds: int,
     latencies: Sequence[int] = (),
     grids: Sequence[int] = (),
+    kinds: Sequence[Kind] = (),
+    draws: Sequence[int] = (),
     sizes: Sequence[int] = (),
     expression: str | None = None,
     dsp: bool = True,
@@ -146,6 +157,10 @@ def survey(
         Of elements of an engine, to look at, too.
     grids : sequence of int
         Latencies: place the elements of an engine of this size, wired to an array, with one seed.
+    kinds : sequence of Kind
+        Elements of an engine to look at, too; the bare array has none.
+    draws : sequence of int
+        Bits of a draw: look at a converter and its lane with so many, if a lane has them.
     sizes : sequence of int
         Square arrays to look at, too, of the same configuration otherwise.
     expression : str, optional
@@ -174,11 +189,21 @@ def survey(
             designs.append(rtl_gen.design(config))
     tops = [Source.of(each.modules, each.manifest["top"]) for each in designs]
     books = emit(TextbookAdder(), TextbookAdder(PRODUCT_FRACTION), TextbookElement())
-    chip = {**emit(DecodingElement()), **design.modules}
-    chosen = {name: Source.of(chip, name) for name in dict.fromkeys(["fp8_pe", *matching])}
+    kind = Kind.of(design.config)
+    # The textbook's element takes both formats; parts of the design may be edited.
+    chip = {**emit(DecodingElement()), **(design.modules if kind == FULL else {})}
+    chosen = {"fp8_pe": Source.of(chip, "fp8_pe")}
+    chosen |= {name: Source.of(design.modules, name) for name in matching}
     rows, cols = design.config.rows, design.config.cols
-    elements = {latency: _engine_part(design, RingElement(latency)) for latency in latencies}
-    arrays = {latency: _engine_part(design, RingArray(rows, cols, latency)) for latency in grids}
+    elements = {n: _engine_part(design, RingElement(n, kind)) for n in latencies}
+    arrays = {n: _engine_part(design, RingArray(rows, cols, n, kind)) for n in grids}
+    latency, width = design.config.latency, design.config.lfsr_width
+    of_kinds = {kind: _emitted(RingElement(latency, kind)) for kind in (kinds if latency else ())}
+    columns = {
+        bits: _emitted(ResultColumn(width, bits, pipelined=latency > 0))
+        for bits in draws
+        if bits <= width
+    }
     pairs = [
         (
             "an adder for any two FP32 numbers",
@@ -198,6 +223,8 @@ def survey(
     ]
     sources = {source.top: source for _, *both in pairs for source in both} | chosen
     sources |= {source.top: source for source in elements.values()}
+    sources |= {source.top: source for source in columns.values()}
+    sources |= {_named(source, kind): source for kind, source in of_kinds.items()}
     wired = {source.top: source for source in arrays.values()}
 
     done, total = 0, len(tops) + len(sources) + len(wired)
@@ -253,17 +280,32 @@ def survey(
         [units[name] for name in chosen],
         {latency: units[source.top] for latency, source in elements.items()},
         {latency: units[source.top] for latency, source in arrays.items()},
+        {kind: units[_named(source, kind)] for kind, source in of_kinds.items()},
+        {bits: units[source.top] for bits, source in columns.items()},
         [Comparison(what, units[a.top], units[b.top]) for what, a, b in pairs],
     )
+
+
+def _emitted(block: Block) -> Source:
+    """Return a block as it is generated."""
+    modules = emit(block)
+    block._MustUse__used = True  # pyright: ignore[reportAttributeAccessIssue]
+    return Source.of(modules, block.module_name)
+
+
+def _named(source: Source, kind: Kind) -> str:
+    """Name an element among those of other kinds."""
+    return f"{source.top}, {kind}"
 
 
 def _engine_part(design: Design, block: Block) -> Source:
     """Return a part of an engine: that of the design if it has it, else as it is generated."""
     name = block.module_name
+    if name not in design.modules:
+        return _emitted(block)
     # The design's may be edited.
-    modules = design.modules if name in design.modules else emit(block)
     block._MustUse__used = True  # pyright: ignore[reportAttributeAccessIssue]
-    return Source.of(modules, name)
+    return Source.of(design.modules, name)
 
 
 def _matching(top: Source, expression: str | None) -> list[str]:
