@@ -4,13 +4,10 @@ from cosim.proofs import smt
 from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS, LATENCY, Operand
 from cosim.proofs.mac import ADDER, ELEMENT, MULTIPLIER
 from cosim.proofs.netlist import Netlist, Trace
-from cosim.proofs.numbers import fp32, power_of_two
+from cosim.proofs.numbers import LEAST, MOST, in_range
 from cosim.proofs.operands import DECODER
 from cosim.proofs.problem import Problem, Shown
 from cosim.proofs.statement import Statement, View
-
-LEAST, MOST = -32, 56
-"""Exponents of the least magnitude but zero, and of the largest, of a sum without C."""
 
 
 def statements() -> list[Statement]:
@@ -146,32 +143,12 @@ def _sticky(netlist: Netlist) -> Problem:
     )
 
 
-def _in_range(code: str) -> str:
-    """Whether an FP32 code is zero, or a multiple of the least magnitude within the bounds."""
-    number = fp32(code)
-    size = f"(fp.abs {number})"
-    least, most, inverse = (power_of_two(e, 8, 23) for e in (LEAST, MOST, -LEAST))
-    multiple = f"(fp.mul RNE {size} {inverse})"
-    return smt.disjunction(
-        [
-            f"(fp.isZero {number})",
-            smt.conjunction(
-                [
-                    f"(fp.leq {least} {size})",
-                    f"(fp.leq {size} {most})",
-                    f"(fp.eq (fp.roundToIntegral RTZ {multiple}) {multiple})",
-                ]
-            ),
-        ]
-    )
-
-
 def _range_start(netlist: Netlist) -> Problem:
     unit = Trace(netlist, "unit", 1)
     after = smt.bits(unit.wire("above", 1), 0, 32)
     return Problem(
         "\n".join([netlist.text, unit.text, smt.assume(unit.wire("rst"))]),
-        {"the range": _in_range(after)},
+        {"the range": in_range(after)},
         {"got": Shown(after, "fp32")},
     )
 
@@ -198,12 +175,12 @@ def _range_step(element: Netlist, decoder: Netlist) -> Problem:
         unit.text,
         *operands,
         *_quiet(unit, "rst", "shift"),
-        smt.assume(_in_range(before)),
+        smt.assume(in_range(before)),
     ]
     number = {"a": Operand(a.wire("operand")).number, "b": Operand(b.wire("operand")).number}
     return Problem(
         "\n".join(text),
-        {"the range": _in_range(after)},
+        {"the range": in_range(after)},
         {
             "accumulator": Shown(before, "fp32"),
             **{name: Shown(term, "number") for name, term in number.items()},

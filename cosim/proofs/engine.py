@@ -20,7 +20,9 @@ from rtl_gen import Design
 LARGEST = 16_777_215
 TARGETS, ROUNDINGS = 5, 3
 STREAMS = {"a": 1, "b": 1, "c": 4}
-"""Streams in, and the bytes of a lane of each."""
+"""Streams in of a call, and bytes of a lane; that of C is not there without C."""
+
+NUMBER_BYTES = 4
 TILE_BITS = 4
 
 
@@ -133,6 +135,7 @@ class _Top:
     def __init__(self, config: ArrayConfig, fields: dict) -> None:
         self.config, self.fields = config, fields
         self.map = engine_registers(config)
+        self.streams = [stream for stream in STREAMS if stream != "c" or config.load_c]
 
     # Terms
 
@@ -170,7 +173,7 @@ class _Top:
     def _fails(self, clock: Clock) -> str:
         """Whether a call fails in this clock."""
         stopped = smt.conjunction([clock.wire("registers.stop_stop"), _busy(clock)])
-        return smt.disjunction([stopped, *(self._wrong(clock, stream) for stream in STREAMS)])
+        return smt.disjunction([stopped, *(self._wrong(clock, stream) for stream in self.streams)])
 
     def _sound(self, clock: Clock) -> tuple[str, str]:
         """Whether sizes, and mode, of a call are allowed."""
@@ -187,6 +190,13 @@ class _Top:
                 f"(bvult {target} {smt.const(TARGETS, 3)})",
                 f"(bvult {rounding} {smt.const(ROUNDINGS, 2)})",
                 smt.implies(smt.equal(target, smt.const(0, 3)), smt.equal(scale, smt.const(0, 8))),
+                *(
+                    smt.negation(smt.equal(clock.vector(f"registers.mode_{side}_format"), code))
+                    for code, fmt in (("#b0", "e5m2"), ("#b1", "e4m3"))
+                    if fmt not in self.config.operand_formats
+                    for side in "ab"
+                ),
+                "true" if self.config.load_c else smt.negation(clock.wire("registers.mode_load_c")),
             ]
         )
         return sizes, mode
@@ -213,7 +223,7 @@ class _Top:
             name: (now.vector(f"registers.bus_{name}"), now.vector(f"s_axil_{name}"))
             for name in _bus()
         }
-        for stream in STREAMS:
+        for stream in self.streams:
             port = f"s_axis_{stream}"
             ready = smt.disjunction([_failed(now), now.wire(f"array.{stream}_ready")])
             pairs |= {
@@ -303,7 +313,7 @@ class _Top:
         row = now.wire("array.d_payload")
         keep = smt.concat(
             *(
-                smt.concat(*[smt.bits(row, 32 * cols + lane, 1)] * STREAMS["c"])
+                smt.concat(*[smt.bits(row, 32 * cols + lane, 1)] * NUMBER_BYTES)
                 for lane in reversed(range(cols))
             )
         )
@@ -342,7 +352,7 @@ class _Top:
                     now.wire(f"registers.errors_{stream}_packet_set"),
                     self._wrong(now, stream),
                 )
-                for stream in STREAMS
+                for stream in self.streams
             },
             "when a call has failed": smt.equal(
                 _failed(now.later), smt.conjunction([failed, smt.negation(ends)])
@@ -363,7 +373,7 @@ class _Top:
             ),
             **{
                 f"{stream} is taken": smt.implies(_failed(now), now.wire(f"s_axis_{stream}_tready"))
-                for stream in STREAMS
+                for stream in self.streams
             },
             "no flag is raised": smt.implies(_failed(now), quiet),
             **{
@@ -637,7 +647,7 @@ class _Top:
             inside = clock.count("inside")
             works = smt.negation(_failed(clock))
             takes = smt.disjunction(
-                [packet_given(clock), *(clock.wire(f"array.{s}_ready") for s in STREAMS)]
+                [packet_given(clock), *(clock.wire(f"array.{s}_ready") for s in self.streams)]
             )
             locked = smt.disjunction([_busy(clock), _failed(clock)])
             full = smt.equal(inside, smt.const(overlap.MOST_TILES, TILE_BITS))
@@ -782,8 +792,8 @@ def _problem(now: Clock, goals: dict[str, str]) -> Problem:
         "registers.clear_clear",
         "registers.stop_stop",
         "array.d_valid",
-        *(f"s_axis_{s}_{w}" for s in STREAMS for w in ("tvalid", "tready", "tlast")),
-        *(f"array.{s}_{w}" for s in STREAMS for w in ("ready", "last")),
+        *(f"s_axis_{s}_{w}" for s in "ab" for w in ("tvalid", "tready", "tlast")),
+        *(f"array.{s}_{w}" for s in "ab" for w in ("ready", "last")),
         *(f"m_axis_d_{w}" for w in ("tvalid", "tready", "tlast")),
     )
     shown = {name: Shown(now.vector(name)) for name in wires}

@@ -20,6 +20,35 @@ ACCUMULATOR_BITS = 34
 
 
 @dataclass(frozen=True)
+class AccumulatorForm:
+    """Where the parts of an accumulator lie: fraction, exponent, sign; flags: invalid, inexact.
+
+    Without C the exponent has 7 bits and a bias of 63; zero, infinity, and NaN are encoded as in
+    FP32.
+    """
+
+    load_c: bool
+
+    @property
+    def bits(self) -> int:
+        """Bits of the whole."""
+        return ACCUMULATOR_BITS if self.load_c else ACCUMULATOR_BITS - 1
+
+    def flags(self, term: str) -> str:
+        """The flags."""
+        return smt.bits(term, self.bits - 2, 2)
+
+    def fp32(self, term: str) -> str:
+        """The FP32 code of the number."""
+        if self.load_c:
+            return smt.bits(term, 0, 32)
+        field, top = smt.bits(term, 23, 7), smt.bits(term, 29, 1)
+        extreme = smt.disjunction(smt.equal(field, smt.const(end, 7)) for end in (0, 127))
+        below = smt.choose(extreme, top, f"(bvnot {top})")
+        return smt.concat(smt.bits(term, 30, 1), top, below, smt.bits(term, 0, 29))
+
+
+@dataclass(frozen=True)
 class Operand:
     """A decoded operand: sign, exponent (5), significand (4), infinite, nan; lowest first."""
 

@@ -18,6 +18,9 @@ FP32_SORT = "(_ FloatingPoint 8 24)"
 FP64_SORT = "(_ FloatingPoint 11 53)"
 CANONICAL_NAN = smt.const(0x7FC00000, 32)
 
+LEAST, MOST = -32, 56
+"""Exponents of the least magnitude but zero, and of the largest, of a sum without C."""
+
 
 @dataclass(frozen=True)
 class Format:
@@ -109,6 +112,26 @@ def same_fp32(code: str, number: str) -> str:
     """Whether an FP32 code is that of a number, NaN being the canonical one."""
     return smt.choose(
         f"(fp.isNaN {number})", smt.equal(code, CANONICAL_NAN), smt.equal(fp32(code), number)
+    )
+
+
+def in_range(code: str) -> str:
+    """Whether an FP32 code is zero, or a multiple of the least magnitude within the bounds."""
+    number = fp32(code)
+    size = f"(fp.abs {number})"
+    least, most, inverse = (power_of_two(e, 8, 23) for e in (LEAST, MOST, -LEAST))
+    multiple = f"(fp.mul RNE {size} {inverse})"
+    return smt.disjunction(
+        [
+            f"(fp.isZero {number})",
+            smt.conjunction(
+                [
+                    f"(fp.leq {least} {size})",
+                    f"(fp.leq {size} {most})",
+                    f"(fp.eq (fp.roundToIntegral RTZ {multiple}) {multiple})",
+                ]
+            ),
+        ]
     )
 
 

@@ -3,7 +3,7 @@
 from cosim.proofs import column, converter, lfsr, smt
 from cosim.proofs.counts import BITS, add, less, number
 from cosim.proofs.induction import Clock, Count, Run, Wires
-from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS, Command
+from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS, AccumulatorForm, Command
 from cosim.proofs.netlist import Netlist, Trace
 from cosim.proofs.operands import DECODER
 from cosim.proofs.problem import Problem, Shown
@@ -120,6 +120,8 @@ class _Array:
     def __init__(self, design: Design) -> None:
         self.config = design.config
         self.fields = design.manifest["command_fields"]
+        self.form = AccumulatorForm(design.config.load_c)
+        self.streams_in = "abc" if design.config.load_c else "ab"
         self.schedule = Schedule(self.config, self.fields, "schedule.")
 
     def operands(self, netlist: Netlist) -> Problem:
@@ -132,7 +134,7 @@ class _Array:
             *(
                 smt.as_bit(term)
                 for term in (
-                    unit.wire("schedule.fresh"),
+                    self.schedule.wire(unit, "fresh") if self.config.load_c else "false",
                     smt.conjunction(unit.wire(f"schedule.{name}") for name in ("step", "first")),
                 )
             ),
@@ -153,10 +155,6 @@ class _Array:
                         unit.wire(f"{decoder}.code"),
                         smt.bits(unit.wire(f"{side}_payload"), 8 * i, 8),
                     ),
-                    f"format of {side}[{i}]": (
-                        unit.vector(f"{decoder}.format"),
-                        tile.field(f"{side}_format"),
-                    ),
                     f"lane of {side}[{i}]": (
                         smt.bits(entering, i * width, LANE_BITS),
                         lane,
@@ -166,6 +164,11 @@ class _Array:
                         counts,
                     ),
                 }
+                if len(self.config.operand_formats) > 1:
+                    pairs[f"format of {side}[{i}]"] = (
+                        unit.vector(f"{decoder}.format"),
+                        tile.field(f"{side}_format"),
+                    )
                 if side == "a":
                     pairs[f"marks of {side}[{i}]"] = (
                         smt.bits(entering, i * width + LANE_BITS, START_BITS - LANE_BITS),
@@ -176,11 +179,13 @@ class _Array:
     def start(self, netlist: Netlist) -> Problem:
         """Return the problem of what shifts into the ring."""
         unit = Trace(netlist)
-        cols = unit.wire("schedule.load_cols")
         pairs = {
             "shift": (unit.wire("ring.shift"), unit.wire("schedule.shift")),
             "slot": (unit.wire("ring.slot"), unit.wire("schedule.shift_slot")),
         }
+        if not self.config.load_c:
+            return same_wires(unit, pairs)
+        cols = unit.wire("schedule.load_cols")
         for j in range(self.config.cols):
             used = f"(bvult {smt.const(j, netlist.widths['schedule.load_cols'])} {cols})"
             loads = smt.conjunction([unit.wire("schedule.load"), used])
@@ -200,7 +205,11 @@ class _Array:
         tile = Command(unit.wire("schedule.formats"), self.fields)
         names = [
             *(f"commands_{wire}" for wire in ("payload", "valid", "ready")),
-            *(f"{stream}_{wire}" for stream in "abc" for wire in ("valid", "ready", "last")),
+            *(
+                f"{stream}_{wire}"
+                for stream in self.streams_in
+                for wire in ("valid", "ready", "last")
+            ),
             *("operands", "step_cols", "starved", "rst"),
         ]
         pairs = {name: (unit.wire(name), unit.wire(f"schedule.{name}")) for name in names}
@@ -221,7 +230,9 @@ class _Array:
             pairs |= {
                 f"number of column {j}": (
                     unit.wire(f"{name}.value"),
-                    smt.bits(unit.wire("ring.top"), ACCUMULATOR_BITS * j, 32),
+                    self.form.fp32(
+                        smt.bits(unit.wire("ring.top"), self.form.bits * j, self.form.bits)
+                    ),
                 ),
                 f"accept of column {j}": (unit.wire(f"{name}.accept"), accept),
                 f"advance of column {j}": (unit.wire(f"{name}.advance"), _room(unit)),
@@ -244,7 +255,9 @@ class _Array:
         unit = Trace(netlist, "unit", 1)
         flags = smt.const(0, 4)
         for j in range(self.config.cols):
-            steps = smt.bits(unit.wire("ring.top"), ACCUMULATOR_BITS * j + 32, 2)
+            steps = self.form.flags(
+                smt.bits(unit.wire("ring.top"), self.form.bits * j, self.form.bits)
+            )
             # Of the steps: inexact on top, invalid below.
             raised = smt.concat(smt.bits(steps, 1, 1), smt.const(0, 2), smt.bits(steps, 0, 1))
             accepted = smt.conjunction([unit.wire("schedule.accept"), self._accepted_cols(unit, j)])
@@ -325,7 +338,7 @@ class _Array:
 
         def goals(clock: Clock) -> dict[str, str]:
             takes = smt.disjunction(
-                [last_given(clock), *(clock.wire(f"{stream}_ready") for stream in "abc")]
+                [last_given(clock), *(clock.wire(f"{stream}_ready") for stream in self.streams_in)]
             )
             most = number(MOST_TILES)
             return {

@@ -4,13 +4,33 @@ The units are those of the bare array but for the step. It is followed through i
 accumulator and a product enter, and any others may follow in the next clocks.
 """
 
+from collections.abc import Callable
 from itertools import product as pairs
 
 from cosim.proofs import smt
-from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS, PRODUCT_BITS, Product
+from cosim.proofs.layout import (
+    ACCUMULATOR_BITS,
+    LANE_BITS,
+    PRODUCT_BITS,
+    AccumulatorForm,
+    Operand,
+    Product,
+)
 from cosim.proofs.netlist import Netlist, Trace
-from cosim.proofs.numbers import FP32_SORT, OPERANDS, Format, fp32, inexact, operand, same_fp32
-from cosim.proofs.operands import DECODER, format_is
+from cosim.proofs.numbers import (
+    CANONICAL_NAN,
+    E5M2,
+    FP32_SORT,
+    LEAST,
+    Format,
+    fp32,
+    in_range,
+    inexact,
+    operand,
+    power_of_two,
+    same_fp32,
+)
+from cosim.proofs.operands import DECODER, format_is, multiplied
 from cosim.proofs.problem import Problem, Shown
 from cosim.proofs.statement import Statement, View
 from cosim.proofs.wires import delays, same_wires
@@ -60,21 +80,21 @@ def statements(config: ArrayConfig) -> list[Statement]:
             f"any FP32 number and any product add up to IEEE 754's sum, to nearest even, {latency} "
             "clocks later, whatever follows",
             (View(step),),
-            lambda unit: {"": _sum(unit, latency)},
+            lambda unit: {"": _sum(unit, config)},
         ),
         Statement(
             "step/flags",
             step,
             "flags stick; inexact says that a sum was rounded, invalid that it has no meaning",
             (View(step),),
-            lambda unit: {"": _flags(unit, latency)},
+            lambda unit: {"": _flags(unit, config)},
         ),
         Statement(
             "step/holds",
             step,
             "without a valid product an accumulator and its flags stay as they are, in every bit",
             (View(step),),
-            lambda unit: {"": _holds(unit, latency)},
+            lambda unit: {"": _holds(unit, config)},
         ),
         Statement(
             "step/turns",
@@ -82,7 +102,7 @@ def statements(config: ArrayConfig) -> list[Statement]:
             "what comes out of the pipeline goes round, or another number takes its place: +0 "
             "without flags, or the one that is handed in",
             (View(step),),
-            lambda unit: {"": _takes_turns(unit)},
+            lambda unit: {"": _takes_turns(unit, config)},
         ),
         Statement(
             "ring/turns",
@@ -90,7 +110,7 @@ def statements(config: ArrayConfig) -> list[Statement]:
             "another sum begins in the ring with the first step of a tile, from what waits in its "
             "slot, or from +0 if the tile has no C; only two valid operands make a product",
             (shell,),
-            lambda unit: {"": _turns(unit, latency)},
+            lambda unit: {"": _turns(unit, config)},
         ),
         Statement(
             "ring/waits",
@@ -106,21 +126,21 @@ def statements(config: ArrayConfig) -> list[Statement]:
             "operands and marks pass to the eastern and southern neighbour, unchanged, a clock "
             "later; no mark does after reset",
             (shell,),
-            lambda unit: {"": _passes(unit), "after reset": _passes_no_mark(unit)},
+            lambda unit: {"": _passes(unit, config), "after reset": _passes_no_mark(unit)},
         ),
         Statement(
             f"skew/{config.rows} of A",
             a_skew,
             f"lane i leaves i clocks after it entered, for each of {config.rows} lanes",
             (View(a_skew),),
-            lambda unit: {"": delays(unit, config.rows, START_BITS)},
+            lambda unit: {"": delays(unit, config.rows, START_BITS, _lane_form(config))},
         ),
         Statement(
             f"skew/{config.cols} of B",
             b_skew,
             f"lane i leaves i clocks after it entered, for each of {config.cols} lanes",
             (View(b_skew),),
-            lambda unit: {"": delays(unit, config.cols, LANE_BITS)},
+            lambda unit: {"": delays(unit, config.cols, LANE_BITS, _lane_form(config))},
         ),
         Statement(
             "row/wiring",
@@ -128,7 +148,7 @@ def statements(config: ArrayConfig) -> list[Statement]:
             "each element takes A from its western neighbour and B from its own column, and shifts "
             "in its own column",
             (View(row, (element,)),),
-            lambda unit: {"": _row(unit, config.cols)},
+            lambda unit: {"": _row(unit, config)},
         ),
         Statement(
             "ring/wiring",
@@ -150,10 +170,10 @@ def steps(config: ArrayConfig) -> list[Statement]:
             f"a step adds the product of any {a} code and any {b} code to any FP32 accumulator "
             f"as IEEE 754's fused multiply-add does, {config.latency} clocks after the product",
             (View(element), View(DECODER)),
-            lambda unit, decoder, a=a, b=b: {"": _mac(unit, decoder, config.latency, a, b)},
-            short=(a, b) == OPERANDS,
+            lambda unit, decoder, a=a, b=b: {"": _mac(unit, decoder, config, a, b)},
+            short=(a, b) == (multiplied(config)[0], multiplied(config)[-1]),
         )
-        for a, b in pairs(OPERANDS, repeat=2)
+        for a, b in pairs(multiplied(config), repeat=2)
     ]
 
 
@@ -161,39 +181,74 @@ def _no_reset(unit: Trace) -> list[str]:
     return [smt.assume(smt.negation(unit.wire("rst", t))) for t in range(unit.clocks)]
 
 
-def _step(netlist: Netlist, latency: int, *, valid: bool) -> tuple[Trace, list[str], dict]:
+def _lane_form(config: ArrayConfig) -> Callable[[str], str]:
+    """Return what is supposed of the operand in a lane: bits that its format lacks are clear."""
+    formats = multiplied(config)
+
+    def form(lane: str) -> str:
+        return Operand(lane).has_form_of(formats[0]) if len(formats) == 1 else "true"
+
+    return form
+
+
+def _reachable(config: ArrayConfig, code: str) -> list[str]:
+    """Suppose, without C, that an accumulator is a sum of products."""
+    if config.load_c:
+        return []
+    finite = smt.conjunction([in_range(code), smt.negation(f"(fp.isNegative {fp32(code)})")])
+    signed = smt.conjunction([in_range(code), smt.negation(f"(fp.isZero {fp32(code)})")])
+    allowed = [finite, signed, smt.equal(code, CANONICAL_NAN)]
+    if E5M2 in multiplied(config):
+        allowed.append(f"(fp.isInfinite {fp32(code)})")
+    return [smt.assume(smt.disjunction(allowed))]
+
+
+def _step(netlist: Netlist, config: ArrayConfig, *, valid: bool) -> tuple[Trace, list[str], dict]:
     """A step from its first clock to the one in which its outcome is there."""
-    unit = Trace(netlist, "unit", latency)
+    unit = Trace(netlist, "unit", config.latency)
+    form = AccumulatorForm(config.load_c)
     product = Product(unit.wire("product"))
     is_valid = unit.wire("valid")
-    before = unit.wire("before")
+    before = form.fp32(unit.wire("before"))
+    supposed = [product.well_formed, product.has_form_of(multiplied(config))]
+    if not config.load_c:
+        # A product of codes is a multiple of 2**-32, too.
+        least = power_of_two(-LEAST, 8, 23)
+        scaled = f"(fp.mul RNE addend {least})"
+        whole = f"(fp.eq (fp.roundToIntegral RTZ {scaled}) {scaled})"
+        special = smt.disjunction(["(fp.isNaN addend)", "(fp.isInfinite addend)"])
+        supposed.append(smt.disjunction([special, whole]))
+    if not valid:
+        supposed = [smt.equal(product.term, MINUS_ZERO)]
     text = [
         netlist.text,
         unit.text,
         *_no_reset(unit),
-        smt.assume(is_valid if valid else smt.negation(is_valid)),
-        smt.assume(product.well_formed if valid else smt.equal(product.term, MINUS_ZERO)),
         smt.define("addend", FP32_SORT, product.number),
-        smt.define("before", FP32_SORT, fp32(smt.bits(before, 0, 32))),
+        smt.assume(is_valid if valid else smt.negation(is_valid)),
+        *map(smt.assume, supposed),
+        *_reachable(config, before),
+        smt.define("before", FP32_SORT, fp32(before)),
         smt.define("sum", FP32_SORT, "(fp.add RNE before addend)"),
     ]
     shown = {
-        "accumulator": Shown(smt.bits(before, 0, 32), "fp32"),
-        "flags": Shown(smt.bits(before, 32, 2)),
+        "accumulator": Shown(before, "fp32"),
+        "flags": Shown(form.flags(unit.wire("before"))),
         "product": Shown("addend", "number"),
     }
     return unit, text, shown
 
 
-def _sum(netlist: Netlist, latency: int) -> Problem:
-    unit, text, shown = _step(netlist, latency, valid=True)
-    got = smt.bits(unit.wire("after", latency), 0, 32)
+def _sum(netlist: Netlist, config: ArrayConfig) -> Problem:
+    unit, text, shown = _step(netlist, config, valid=True)
+    got = AccumulatorForm(config.load_c).fp32(unit.wire("after", config.latency))
     shown |= {"expected": Shown("sum", "number"), "got": Shown(got, "fp32")}
     return Problem("\n".join(text), {"the sum": same_fp32(got, "sum")}, shown)
 
 
-def _flags(netlist: Netlist, latency: int) -> Problem:
-    unit, text, shown = _step(netlist, latency, valid=True)
+def _flags(netlist: Netlist, config: ArrayConfig) -> Problem:
+    unit, text, shown = _step(netlist, config, valid=True)
+    form = AccumulatorForm(config.load_c)
     product = Product(unit.wire("product"))
     # A NaN among the operands is quiet. Infinity times zero comes as a NaN with a flag of its own.
     no_meaning = smt.conjunction(["(not (fp.isNaN addend))", "(fp.isNaN sum)"])
@@ -201,15 +256,15 @@ def _flags(netlist: Netlist, latency: int) -> Problem:
         ["(not (fp.isNaN before))", smt.disjunction([product.invalid, no_meaning])]
     )
     raised = smt.concat(smt.as_bit(inexact("before", "addend")), smt.as_bit(invalid))
-    expected = f"(bvor {smt.bits(unit.wire('before'), 32, 2)} {raised})"
-    got = smt.bits(unit.wire("after", latency), 32, 2)
+    expected = f"(bvor {form.flags(unit.wire('before'))} {raised})"
+    got = form.flags(unit.wire("after", config.latency))
     shown |= {"expected flags": Shown(expected), "got flags": Shown(got)}
     return Problem("\n".join(text), {"the flags": smt.equal(got, expected)}, shown)
 
 
-def _holds(netlist: Netlist, latency: int) -> Problem:
-    unit, text, shown = _step(netlist, latency, valid=False)
-    got = unit.wire("after", latency)
+def _holds(netlist: Netlist, config: ArrayConfig) -> Problem:
+    unit, text, shown = _step(netlist, config, valid=False)
+    got = unit.wire("after", config.latency)
     return Problem(
         "\n".join(text),
         {"the accumulator": smt.equal(got, unit.wire("before"))},
@@ -223,13 +278,19 @@ def _mark(unit: Trace) -> tuple[str, str, str]:
     return smt.bit(west, FIRST), smt.bit(west, FRESH), smt.bits(west, SLOT, SLOT_BITS)
 
 
-def _takes_turns(netlist: Netlist) -> Problem:
+def _takes_turns(netlist: Netlist, config: ArrayConfig) -> Problem:
     unit = Trace(netlist, "unit", 1)
-    first, fresh = unit.wire("first"), unit.wire("fresh")
     before, after = unit.wire("before", 1), unit.wire("after", 1)
-    zero = smt.const(0, ACCUMULATOR_BITS)
-    expected = smt.choose(first, smt.choose(fresh, zero, unit.wire("start")), after)
-    text = [netlist.text, unit.text, *_no_reset(unit)]
+    start = smt.const(0, AccumulatorForm(config.load_c).bits)
+    supposed = []
+    if config.load_c:
+        given = unit.wire("start")
+        start = smt.choose(unit.wire("fresh"), start, given)
+        if E5M2 not in multiplied(config):
+            # Without infinities nothing is invalid.
+            supposed = [smt.assume(smt.negation(smt.bit(given, ACCUMULATOR_BITS - 2)))]
+    expected = smt.choose(unit.wire("first"), start, after)
+    text = [netlist.text, unit.text, *_no_reset(unit), *supposed]
     return Problem(
         "\n".join(text),
         {"the next accumulator": smt.equal(before, expected)},
@@ -237,27 +298,26 @@ def _takes_turns(netlist: Netlist) -> Problem:
     )
 
 
-def _turns(netlist: Netlist, latency: int) -> Problem:
+def _turns(netlist: Netlist, config: ArrayConfig) -> Problem:
     unit = Trace(netlist, "unit", MULTIPLIED)
     first, fresh, slot = _mark(unit)
-    start = unit.wire("step.start", 1)
-    goals = {
-        "a sum begins": smt.equal(unit.wire("step.first", 1), first),
-        "from zero": smt.equal(unit.wire("step.fresh", 1), fresh),
-    }
-    for i in range(latency):
-        starts = smt.conjunction([first, smt.equal(slot, smt.const(i, SLOT_BITS))])
-        held = unit.wire(f"waiting[{i}]", 1)
-        goals[f"slot {i} starts"] = smt.implies(starts, smt.equal(start, held))
+    goals = {"a sum begins": smt.equal(unit.wire("step.first", 1), first)}
+    if config.load_c:
+        goals["from zero"] = smt.equal(unit.wire("step.fresh", 1), fresh)
+        for i in range(config.latency):
+            starts = smt.conjunction([first, smt.equal(slot, smt.const(i, SLOT_BITS))])
+            same = smt.equal(unit.wire("step.start", 1), unit.wire(f"waiting[{i}]", 1))
+            goals[f"slot {i} starts"] = smt.implies(starts, same)
     both = smt.conjunction(smt.bit(unit.wire(side), LANE_BITS - 1) for side in ("west", "north"))
     product = smt.choose(both, unit.wire("multiplier.product", 1), MINUS_ZERO)
     goals |= {
         "a product counts": smt.equal(unit.wire("step.valid", MULTIPLIED), both),
         "the product": smt.equal(unit.wire("step.product", MULTIPLIED), product),
     }
-    text = [netlist.text, unit.text, *_no_reset(unit)]
+    form = Product(unit.wire("multiplier.product", 1)).has_form_of(multiplied(config))
+    text = [netlist.text, unit.text, *_no_reset(unit), smt.assume(form)]
     shown = {"west": Shown(unit.wire("west")), "north": Shown(unit.wire("north"))}
-    return Problem("\n".join(text), goals, {**shown, "got": Shown(start)})
+    return Problem("\n".join(text), goals, shown)
 
 
 def _waits(netlist: Netlist, latency: int) -> Problem:
@@ -288,11 +348,13 @@ def _waits(netlist: Netlist, latency: int) -> Problem:
     return Problem("\n".join(text), goals, shown)
 
 
-def _passes(netlist: Netlist) -> Problem:
+def _passes(netlist: Netlist, config: ArrayConfig) -> Problem:
     unit = Trace(netlist, "unit", 1)
+    form = _lane_form(config)
+    supposed = [smt.assume(form(unit.wire(side))) for side in ("west", "north")]
     sides = (("west", "east"), ("north", "south"))
     return Problem(
-        "\n".join([netlist.text, unit.text, *_no_reset(unit)]),
+        "\n".join([netlist.text, unit.text, *_no_reset(unit), *supposed]),
         {out: smt.equal(unit.wire(out, 1), unit.wire(entering)) for entering, out in sides},
         {name: Shown(unit.wire(name)) for name in ("west", "north")},
     )
@@ -309,11 +371,12 @@ def _passes_no_mark(netlist: Netlist) -> Problem:
 
 
 def _mac(
-    element: Netlist, decoder: Netlist, latency: int, a_format: Format, b_format: Format
+    element: Netlist, decoder: Netlist, config: ArrayConfig, a_format: Format, b_format: Format
 ) -> Problem:
+    form, latency = AccumulatorForm(config.load_c), config.latency
     a, b = Trace(decoder, "a"), Trace(decoder, "b")
     unit = Trace(element, "unit", MULTIPLIED + latency)
-    before = unit.wire("step.before", MULTIPLIED)
+    before = form.fp32(unit.wire("step.before", MULTIPLIED))
     after = unit.wire("step.after", MULTIPLIED + latency)
     west, north = unit.wire("west"), unit.wire("north")
     text = [
@@ -329,15 +392,16 @@ def _mac(
         smt.assume(smt.equal(north, smt.concat("#b1", b.wire("operand")))),
         smt.define("x", FP32_SORT, operand(a.wire("code"), a_format)),
         smt.define("y", FP32_SORT, operand(b.wire("code"), b_format)),
-        smt.define("before", FP32_SORT, fp32(smt.bits(before, 0, 32))),
+        *_reachable(config, before),
+        smt.define("before", FP32_SORT, fp32(before)),
         smt.define("want", FP32_SORT, "(fp.add RNE before (fp.mul RNE x y))"),
     ]
-    got = smt.bits(after, 0, 32)
+    got = form.fp32(after)
     return Problem(
         "\n".join(text),
         {"the sum": same_fp32(got, "want")},
         {
-            "accumulator": Shown(smt.bits(before, 0, 32), "fp32"),
+            "accumulator": Shown(before, "fp32"),
             "a": Shown(a.wire("code"), a_format.name),
             "b": Shown(b.wire("code"), b_format.name),
             "expected": Shown("want", "number"),
@@ -346,8 +410,9 @@ def _mac(
     )
 
 
-def _row(netlist: Netlist, cols: int) -> Problem:
+def _row(netlist: Netlist, config: ArrayConfig) -> Problem:
     unit = Trace(netlist)
+    cols, waiting = config.cols, AccumulatorForm(config.load_c).bits
 
     def part(port: str, col: int, width: int) -> str:
         return smt.bits(unit.wire(port), col * width, width)
@@ -356,14 +421,14 @@ def _row(netlist: Netlist, cols: int) -> Problem:
     for col in range(cols):
         name = f"element_{col}"
         west = unit.wire(f"element_{col - 1}.east") if col else unit.wire("west")
-        above = part("above", col, ACCUMULATOR_BITS)
+        above = part("above", col, waiting)
         pairs_of_wires |= {
             f"A into {name}": (unit.wire(f"{name}.west"), west),
             f"B into {name}": (unit.wire(f"{name}.north"), part("north", col, LANE_BITS)),
             f"B out of {name}": (part("south", col, LANE_BITS), unit.wire(f"{name}.south")),
             f"what shifts into {name}": (
                 unit.wire(f"{name}.below"),
-                part("below", col, ACCUMULATOR_BITS),
+                part("below", col, waiting),
             ),
             f"what shifts out of {name}": (above, unit.wire(f"{name}.above")),
             **{
@@ -376,6 +441,8 @@ def _row(netlist: Netlist, cols: int) -> Problem:
 
 def _array(netlist: Netlist, config: ArrayConfig) -> Problem:
     unit = Trace(netlist)
+    nothing = smt.const(0, config.cols * AccumulatorForm(config.load_c).bits)
+    bottom = unit.wire("bottom") if config.load_c else nothing
     pairs_of_wires = {
         "A into its skew": (unit.wire("a_skew.aligned"), unit.wire("a")),
         "B into its skew": (unit.wire("b_skew.aligned"), unit.wire("b")),
@@ -386,7 +453,7 @@ def _array(netlist: Netlist, config: ArrayConfig) -> Problem:
         lane = smt.bits(unit.wire("a_skew.skewed"), row * START_BITS, START_BITS)
         north = unit.wire(f"row_{row - 1}.south") if row else unit.wire("b_skew.skewed")
         last = row == config.rows - 1
-        below = unit.wire("bottom") if last else unit.wire(f"row_{row + 1}.above")
+        below = bottom if last else unit.wire(f"row_{row + 1}.above")
         pairs_of_wires |= {
             f"A into {name}": (unit.wire(f"{name}.west"), lane),
             f"B into {name}": (unit.wire(f"{name}.north"), north),

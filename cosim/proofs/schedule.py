@@ -22,6 +22,16 @@ PHASES = ("IDLE", "LOAD", "LAUNCH", "BEGIN", "CROSS", "DRAIN")
 
 SLOT_BITS = 3
 
+OF_C = {
+    "c_valid": "true",
+    "c_ready": "false",
+    "c_last": "false",
+    "load": "false",
+    "load_cols": smt.const(0, 7),
+    "fresh": "true",
+}
+"""Wires that are not there without C, and what stands for them."""
+
 
 def module(config: ArrayConfig) -> str:
     """Name of the module of the schedule."""
@@ -79,6 +89,7 @@ def statements(design: Design) -> list[Statement]:
             lambda netlist, goals=goals: {"": spec.run(netlist, goals).induction()},
         )
         for name, goals, says in stated
+        if name != "loads" or design.config.load_c
     ]
 
 
@@ -96,6 +107,8 @@ class Schedule:
 
     def __init__(self, config: ArrayConfig, fields: dict, prefix: str = "") -> None:
         self.rows, self.cols, self.latency = config.rows, config.cols, config.latency
+        self.load_c = config.load_c
+        self.phases = [name for name in PHASES if name != "LOAD" or config.load_c]
         self.fields = fields
         self.prefix = prefix
         self.command_bits = sum(field["width"] for field in fields.values())
@@ -118,6 +131,8 @@ class Schedule:
 
     def wire(self, clock: Wires, name: str) -> str:
         """One of its wires."""
+        if name in OF_C and not self.load_c:
+            return OF_C[name]
         return clock.wire(self.prefix + name)
 
     def all_of(self, clock: Wires, *names: str) -> str:
@@ -135,7 +150,7 @@ class Schedule:
 
     def loads_c(self, command: str) -> str:
         """Whether a tile loads C."""
-        return smt.equal(self.field(command, "load_c"), number(1))
+        return smt.equal(self.field(command, "load_c"), number(1)) if self.load_c else "false"
 
     def cols_of(self, command: str, slot: str) -> str:
         """How many columns of a tile lie in a slot."""
@@ -543,8 +558,9 @@ class Schedule:
     def phase_is(self, clock: Wires, *names: str) -> str:
         """Whether the machine that loads and drains is in one of these phases."""
         return smt.disjunction(
-            smt.equal(self.wire(clock, "fsm_state"), smt.const(PHASES.index(name), 3))
+            smt.equal(self.wire(clock, "fsm_state"), smt.const(self.phases.index(name), 3))
             for name in names
+            if name in self.phases
         )
 
     def invariant(self, clock: Clock) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Statements about wires: that they carry what is expected of them, now or some clocks later."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from cosim.proofs import smt
 from cosim.proofs.netlist import Netlist, Trace
@@ -33,11 +33,21 @@ def same_wires(
     )
 
 
-def delays(netlist: Netlist, lanes: int, width: int) -> Problem:
-    """Return the problem whether lane i of a skew, so many bits wide, leaves i clocks late."""
+def delays(
+    netlist: Netlist, lanes: int, width: int, form: Callable[[str], str] = lambda lane: "true"
+) -> Problem:
+    """Return the problem whether lane i of a skew, so many bits wide, leaves i clocks late.
+
+    Of what enters a lane, `form` is supposed.
+    """
     unit = Trace(netlist, "unit", lanes - 1)
     last = lanes - 1
     quiet = [smt.assume(smt.negation(reset)) for t in range(last) for reset in _resets(unit, t)]
+    quiet += [
+        smt.assume(form(smt.bits(unit.wire("aligned", t), i * width, width)))
+        for t in range(lanes)
+        for i in range(lanes)
+    ]
     leaving = [smt.bits(unit.wire("skewed", last), i * width, width) for i in range(lanes)]
     return Problem(
         "\n".join([netlist.text, unit.text, *quiet]),
