@@ -6,7 +6,6 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-import cocotb
 import numpy as np
 from cocotb.triggers import with_timeout
 from cocotbext.axi import AxiResp
@@ -137,21 +136,15 @@ async def random_gemms_and_conversions(bench: EngineTB) -> None:
 async def conversions_while_gemms_run(bench: EngineTB) -> None:
     """Array and converter work side by side, each with its own settings, lanes, and flags."""
     bench.stall(0.3)
-    # Each has its own reference, for they take turns at no particular time.
     beside = copy(bench)
     beside.golden = GoldenEngine(bench.config)
-    gemms = [bench.random_gemm() for _ in range(6)]
-    conversions = [bench.random_conversion() for _ in range(12)]
-
-    async def check_all(its: EngineTB, calls: list[Call]) -> None:
-        for call in calls:
-            await its.check(call)
-
-    tasks = [
-        cocotb.start_soon(check_all(*work)) for work in ((bench, gemms), (beside, conversions))
-    ]
-    for task in tasks:
-        await task
+    for _ in range(6):
+        gemm = bench.random_gemm()
+        expected = bench.expect(gemm)
+        await bench.begin(gemm)
+        for _ in range(2):
+            await beside.check(beside.random_conversion())
+        await bench.finish(gemm, expected)
     bench.coverage.hit("side by side", "GEMM in work: conversion")
 
 
