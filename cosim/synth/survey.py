@@ -236,7 +236,9 @@ def survey(
         return found
 
     array_areas = [mapped(top) for top in tops]
-    unit_areas = {name: mapped(source)[name].total for name, source in {**sources, **wired}.items()}
+    unit_areas = {
+        name: mapped(source)[source.top].total for name, source in {**sources, **wired}.items()
+    }
     reasons = [
         _no_clock(found[top.top].total, device, array_seeds)
         for top, found in zip(tops, array_areas, strict=True)

@@ -8,8 +8,9 @@ import cosim.synth.survey as surveying
 import rtl_gen
 from cosim.synth.mapping import Area, ModuleArea
 from cosim.synth.placing import Placement, Stage, find_device
-from cosim.synth.report import describe, plot, to_dict
+from cosim.synth.report import describe, plot, plot_configurations, to_dict
 from cosim.synth.survey import survey
+from hw.kind import KINDS
 from pysim import ArrayConfig, InputError
 
 
@@ -92,6 +93,19 @@ def test_survey(placed, design):
     assert "do not fit into an LFE5U-85F" in text
     assert json.loads(json.dumps(to_dict(found)))["comparisons"][0]["ratios"]["luts"] == 1.5
     assert plot(found).startswith(b"\x89PNG")
+
+
+def test_configurations(placed):
+    design = rtl_gen.design(ArrayConfig(1, 1, lfsr_width=16, latency=2))
+    device = find_device("LFE5U-85F")
+    found = survey(design, device, speed=6, seeds=1, array_seeds=0, kinds=KINDS, draws=(4, 16, 24))
+    assert placed.count(("fp8_ring_element_2", 1)) == len(KINDS) == len(found.kinds)
+    assert list(found.columns) == [4, 16]
+    text = describe(found)
+    assert "| E4M3 without C | 18 |" in text
+    assert "| 4 | 22 |" in text
+    assert set(to_dict(found)["kinds"]) == {str(kind) for kind in KINDS}
+    assert plot_configurations(found).startswith(b"\x89PNG")
 
 
 def test_no_array_is_placed_without_seeds(placed, design):
