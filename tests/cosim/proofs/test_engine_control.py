@@ -151,7 +151,7 @@ FAULTS = {
     ),
     "C in a column that is not used": (
         ARRAY,
-        r"(assign \w+ = \S+ ) & c_used\[2\]",
+        r"(assign \w+ = load) & c_used\[2\]",
         r"\1",
         "array/start",
     ),
@@ -175,8 +175,8 @@ FAULTS = {
     ),
     "flag raised for another": (
         ARRAY,
-        r"\{ top\[67\], 2'h0, top\[66\] \}",
-        "{ 2'h0, top[67], top[66] }",
+        r"\{ sums\[67\], 2'h0, sums\[66\] \}",
+        "{ 2'h0, sums[67], sums[66] }",
         "array/flags",
     ),
     "row that does not wait": (ARRAY, r"= \w+ \| d_ready;", "= 1'h1;", "array/stable"),
