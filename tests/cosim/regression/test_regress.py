@@ -44,8 +44,7 @@ def test_passes_under_verilator(fp8cosim, tmp_path):
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["passed"]
-    assert list(result["tests"]) == list(testbench.FUNCTIONS)
-    assert all(result["tests"].values())
+    assert result["tests"] == dict.fromkeys(testbench.FUNCTIONS, True)
     assert result["missed"] == []
     suite = ElementTree.parse(tmp_path / "out" / "results.xml")
     assert len(list(suite.iter("testcase"))) == len(testbench.FUNCTIONS)
@@ -87,8 +86,8 @@ FAULTS = {
     "exponent of products": ("fp8_multiplier", "8'h62", "8'h63", "special_operands"),
     "sticky bit of the converter": (
         "fp8_converter",
-        r"(_\d+_) \| shifted_lost_32;",
-        r"\1;",
+        r"right_lost_32 \| right_lost_4;",
+        "right_lost_4;",
         "boundaries_of_conversion",
     ),
     "tap of the LFSR": (
@@ -106,7 +105,7 @@ FAULTS = {
     ),
     "ties of the converter": (
         "fp8_converter",
-        r"(_\d+_) \| shifted_by_32\[16\];",
+        r"(_\d+_) \| right_by_4\[16\];",
         "1'h1;",
         "boundaries_of_conversion",
     ),
@@ -125,8 +124,8 @@ FAULTS = {
     ),
     "flags of a sum before its result": (
         "fp8_mac_array",
-        r"= accept & (_\d+_);",
-        r"= accept | \1;",
+        r"= accept \? \{",
+        "= 1'h1 ? {",
         "flags_come_with_results",
     ),
     "load in the clock of a draw": (
