@@ -306,8 +306,9 @@ def test_replay_finds_the_first_signal_behind_registers_and_stalls(tmp_path):
     assert bad.failures
     assert not good.failures
     parting = find_parting(good.waves, bad.waves, edited)
-    assert {signal.module for signal in parting.first} == {"fp8_result_column_64x16"}
-    assert "advance" in parting.beside
+    assert {(signal.module, signal.name) for signal in parting.first} == {
+        ("fp8_result_column_64x16", "advance")
+    }
     same = find_parting(good.waves, good.waves, edited)
     assert same is None
 
