@@ -1,9 +1,10 @@
 """The data sheet of a generated engine, and a template to instantiate it."""
 
+from itertools import pairwise
+
 from hw.registers import RegisterMap
 from pysim import ArrayConfig
 from pysim.cycles import CONVERSION_CLOCKS, gemm_cycles, tile_clocks
-from rtl_gen.pictures import hiding_length
 from rtl_gen.register_texts import markdown
 
 _STREAMS = {
@@ -100,6 +101,20 @@ def datasheet(config: ArrayConfig, ports: list[dict], registers: RegisterMap) ->
         markdown(registers),
     ]
     return "\n".join(lines)
+
+
+def hiding_length(config: ArrayConfig) -> int:
+    """Return the least K with which no tile waits for the one before, though C is loaded."""
+    k = 1
+    while not _hides(config, k):
+        k += 1
+    return k
+
+
+def _hides(config: ArrayConfig, k: int) -> bool:
+    shape = (5 * config.rows, config.latency * config.cols, k)
+    tiles = list(tile_clocks(config, *shape, load_c=True))
+    return all(a.compute.stop == b.compute.start for a, b in pairwise(tiles))
 
 
 def template(top: str, ports: list[dict]) -> str:

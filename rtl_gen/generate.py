@@ -20,7 +20,6 @@ from hw.schedule import Job
 from pysim import ArrayConfig, InputError
 from rtl_gen.datasheet import datasheet, template
 from rtl_gen.emitter import Emitter, block_ports, yosys_version
-from rtl_gen.pictures import block_diagram, timing_diagram
 from rtl_gen.register_texts import c_header, system_rdl
 
 MANIFEST = "manifest.json"
@@ -139,6 +138,9 @@ def _write(result: Design, folder: Path) -> None:
 
 
 def _engine_documents(result: Design) -> dict[str, str]:
+    # What draws takes a second to import, and most who import this package write no files.
+    from rtl_gen.pictures import block_diagram, timing_diagram
+
     top, ports = result.manifest["top"], result.manifest["ports"]
     registers = engine_registers(result.config)
     return {

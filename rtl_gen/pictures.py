@@ -1,7 +1,6 @@
 """Pictures for the data sheet of an engine: its blocks, and its tiles over time."""
 
 from io import StringIO
-from itertools import pairwise
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -11,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pysim import ArrayConfig
 from pysim.cycles import tile_clocks
+from rtl_gen.datasheet import hiding_length
 
 SHOWN_TILES = 3
 _BLUE, _ORANGE, _GREY = "#0b6e99", "#d9730d", "#8a9ba3"
@@ -42,9 +42,10 @@ def block_diagram(config: ArrayConfig) -> str:
         9.1: "s_axil",
         3.6: f"s_axis_a\n{rows} codes",
         3.0: f"s_axis_b\n{cols} codes",
-        2.4: f"s_axis_c\n{cols} numbers",
         -1.3: f"s_axis_x\n{cols} numbers",
     }
+    if config.load_c:
+        entering[2.4] = f"s_axis_c\n{cols} numbers"
     leaving = {9.1: "irq", 0.5: f"m_axis_d\n{cols} results", -1.3: f"m_axis_y\n{cols} codes"}
     for height, text in entering.items():
         _arrow(axes, (-3.6, height), (-2, height))
@@ -73,7 +74,9 @@ def timing_diagram(config: ArrayConfig) -> str:
     k = hiding_length(config)
     shape = (SHOWN_TILES * config.rows, config.latency * config.cols, k)
     tiles = list(tile_clocks(config, *shape, load_c=config.load_c))
-    lanes = {"s_axis_c": "load", "s_axis_a, s_axis_b": "compute", "m_axis_d": "results"}
+    lanes = {"s_axis_a, s_axis_b": "compute", "m_axis_d": "results"}
+    if config.load_c:
+        lanes = {"s_axis_c": "load", **lanes}
     figure = Figure(figsize=(8, 2), layout="tight")
     axes = figure.add_subplot()
     for place, phase in enumerate(reversed(lanes.values())):
@@ -92,20 +95,6 @@ def timing_diagram(config: ArrayConfig) -> str:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(left=False)
     return _svg(figure)
-
-
-def hiding_length(config: ArrayConfig) -> int:
-    """Return the least K with which tiles are computed without a pause between them."""
-    k = 1
-    while not _hides(config, k):
-        k += 1
-    return k
-
-
-def _hides(config: ArrayConfig, k: int) -> bool:
-    shape = (5 * config.rows, config.latency * config.cols, k)
-    tiles = list(tile_clocks(config, *shape, load_c=True))
-    return all(a.compute.stop == b.compute.start for a, b in pairwise(tiles))
 
 
 def _svg(figure: Figure) -> str:

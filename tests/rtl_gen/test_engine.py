@@ -147,6 +147,7 @@ def test_pictures(generated):
     for name in streams:
         if "_axis_" in name:
             assert name in text["blocks"]
+    assert ["s_axis_c" in picture for picture in text.values()] == ["s_axis_c" in streams] * 2
     assert text == {
         "blocks": block_diagram(design.config),
         "timing": timing_diagram(design.config),
