@@ -16,7 +16,7 @@ from cosim.proofs.ring import (
 from cosim.proofs.rows import CONVERSION, Rows
 from cosim.proofs.schedule import Schedule
 from cosim.proofs.schedule import module as schedule_module
-from cosim.proofs.statement import Statement, View
+from cosim.proofs.statement import Statement, View, undivided
 from cosim.proofs.wires import same_wires
 from rtl_gen import Design
 
@@ -103,13 +103,7 @@ def statements(design: Design) -> list[Statement]:
         ),
     )
     return [
-        Statement(
-            f"array/{name}",
-            MODULE,
-            says,
-            (view,),
-            lambda netlist, make=make: {"": make(netlist)},
-        )
+        Statement(f"array/{name}", MODULE, says, (view,), undivided(make))
         for name, view, make, says in stated
     ]
 

@@ -47,3 +47,8 @@ class Statement:
     views: tuple[View, ...]
     problems: Callable[..., Mapping[str, Task]]
     short: bool = True
+
+
+def undivided(make: Callable[..., Task]) -> Callable[..., Mapping[str, Task]]:
+    """Return the `problems` of a statement in one part, which `make` makes of its netlists."""
+    return lambda *netlists: {"": make(*netlists)}

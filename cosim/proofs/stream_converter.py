@@ -6,7 +6,7 @@ from cosim.proofs.induction import Clock, Count, Run, Wires
 from cosim.proofs.netlist import Netlist, Trace
 from cosim.proofs.problem import Problem, Shown
 from cosim.proofs.rows import CONVERSION, Rows
-from cosim.proofs.statement import Statement, View
+from cosim.proofs.statement import Statement, View, undivided
 from cosim.proofs.wires import same_wires
 from pysim import ArrayConfig
 
@@ -67,13 +67,7 @@ def statements(config: ArrayConfig) -> list[Statement]:
         ),
     )
     return [
-        Statement(
-            f"stream/{name}",
-            MODULE,
-            says,
-            (view,),
-            lambda netlist, make=make: {"": make(netlist)},
-        )
+        Statement(f"stream/{name}", MODULE, says, (view,), undivided(make))
         for name, view, make, says in stated
     ]
 
