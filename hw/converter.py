@@ -1,10 +1,13 @@
 """The converter: FP32 in, a code of any output format out, rounded once."""
 
+from types import SimpleNamespace
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hw.hierarchy import Block
+from hw.pipeline import delay
 from hw.shift import normalise, shift_right_jamming
 from pysim.convert import ROUNDINGS, SCALES, Rounding
 from pysim.cycles import CONVERSION_CLOCKS
@@ -95,17 +98,10 @@ class Converter(Block):
     def elaborate(self, platform):
         m = Module()
 
-        def cut(part, **values):
-            """Return the values, behind registers if this is a pipeline."""
-            if not self.pipelined:
-                return values.values()
-            kept = []
-            for name, value in values.items():
-                register = Signal.like(value, name=f"{part}_{name}", reset_less=True)
-                with m.If(self.move[PARTS.index(part)]):
-                    m.d.sync += register.eq(value)
-                kept.append(register)
-            return kept
+        def cut(part):
+            """Put registers behind what goes on, if this is a pipeline."""
+            if self.pipelined:
+                delay(m, now, part, self.move[PARTS.index(part)])
 
         def per_format(constant):
             return Array(constant(fmt) for fmt in OUTPUT_FORMATS)[self.mode.target]
@@ -116,123 +112,85 @@ class Converter(Block):
             return signal
 
         # Exponents, from here on, are fields of FP32 in two's complement.
-        sign, field, fraction = self.value[31], self.value[23:31], self.value[0:23]
+        field, fraction = self.value[23:31], self.value[0:23]
         special = field.all()
-        is_nan = special & fraction.any()
-        is_infinite = special & ~fraction.any()
         scale = self.mode.scale
-        exponent = named(
-            "exponent", 10, Mux(field.any(), field, 1) + Cat(scale, scale[-1].replicate(2))
+        now = SimpleNamespace(
+            sign=self.value[31],
+            is_nan=special & fraction.any(),
+            is_infinite=special & ~fraction.any(),
+            exponent=named(
+                "exponent", 10, Mux(field.any(), field, 1) + Cat(scale, scale[-1].replicate(2))
+            ),
         )
-        significand, far_up = normalise(
+        now.significand, now.far_up = normalise(
             m, Cat(fraction, field.any()), "significand", distances=(16, 8)
         )
-        sign, is_nan, is_infinite, exponent, significand, far_up = cut(
-            "coarse",
-            sign=sign,
-            is_nan=is_nan,
-            is_infinite=is_infinite,
-            exponent=exponent,
-            significand=significand,
-            far_up=far_up,
-        )
+        cut("coarse")
 
         # Below the target's least normal exponent its unit in the last place stops shrinking.
         least = per_format(lambda fmt: FP32.bias + fmt.min_exponent)
         dropped_bits = per_format(lambda fmt: FP32.fraction_bits - fmt.fraction_bits)
-        above = named("above", 10, exponent - least)
-        shift_below = named("shift_below", 10, dropped_bits + least - exponent)
-        significand, near_up = normalise(m, significand, "significand", distances=(4, 2, 1))
-        sign, is_nan, is_infinite, above, shift_below, significand, up = cut(
-            "normalised",
-            sign=sign,
-            is_nan=is_nan,
-            is_infinite=is_infinite,
-            above=above,
-            shift_below=shift_below,
-            significand=significand,
-            up=Cat(near_up, far_up),
-        )
+        now.above = named("above", 10, now.exponent - least)
+        now.shift_below = named("shift_below", 10, dropped_bits + least - now.exponent)
+        now.significand, near_up = normalise(m, now.significand, "significand", distances=(4, 2, 1))
+        now.up = Cat(near_up, now.far_up)
+        del now.exponent, now.far_up
+        cut("normalised")
 
         # A number of a lower exponent is shifted by as much more; zero may be shifted anyhow.
-        lifted = named("lifted", 10, above - up)
-        further = named("further", 10, shift_below + up)
-        tiny = lifted[-1]
-        above_least = named("above_least", 9, Mux(tiny | ~significand[-1], 0, lifted[:-1]))
-        shift = Mux(tiny, Mux(further[6:].any(), 63, further[:6]), dropped_bits)
-        sign, is_nan, is_infinite, tiny, above_least, significand, shift = cut(
-            "placed",
-            sign=sign,
-            is_nan=is_nan,
-            is_infinite=is_infinite,
-            tiny=tiny,
-            above_least=above_least,
-            significand=significand,
-            shift=named("shift", 6, shift),
+        lifted = named("lifted", 10, now.above - now.up)
+        further = named("further", 10, now.shift_below + now.up)
+        now.tiny = lifted[-1]
+        now.above_least = named(
+            "above_least", 9, Mux(now.tiny | ~now.significand[-1], 0, lifted[:-1])
         )
+        beyond_shift = Mux(further[6:].any(), 63, further[:6])
+        now.shift = named("shift", 6, Mux(now.tiny, beyond_shift, dropped_bits))
+        del now.above, now.shift_below, now.up
+        cut("placed")
 
         # The discarded fraction: `random_bits` of it, then a sticky bit.
         r = self.random_bits
-        shifted, lost = shift_right_jamming(
-            m, Cat(Const(0, r), significand), shift[3:], "right", distances=(8, 16, 32)
+        now.shifted, now.lost = shift_right_jamming(
+            m, Cat(Const(0, r), now.significand), now.shift[3:], "right", distances=(8, 16, 32)
         )
-        sign, is_nan, is_infinite, tiny, above_least, shifted, lost, shift = cut(
-            "halfway",
-            sign=sign,
-            is_nan=is_nan,
-            is_infinite=is_infinite,
-            tiny=tiny,
-            above_least=above_least,
-            shifted=shifted,
-            lost=lost,
-            shift=shift[:3],
-        )
-        shifted, lost_here = shift_right_jamming(m, shifted, shift, "right")
-        sign, is_nan, is_infinite, tiny, above_least, shifted, tail = cut(
-            "shifted",
-            sign=sign,
-            is_nan=is_nan,
-            is_infinite=is_infinite,
-            tiny=tiny,
-            above_least=above_least,
-            shifted=shifted,
-            tail=named("tail", 1, lost | lost_here),
-        )
+        now.shift = now.shift[:3]
+        del now.significand
+        cut("halfway")
+        now.shifted, lost_here = shift_right_jamming(m, now.shifted, now.shift, "right")
+        now.tail = named("tail", 1, now.lost | lost_here)
+        del now.shift, now.lost
+        cut("shifted")
 
-        kept, discarded = shifted[r:], shifted[:r]
+        kept, discarded = now.shifted[r:], now.shifted[:r]
         guard = discarded[r - 1]
-        below_guard = discarded[: r - 1].any() | tail
+        below_guard = discarded[: r - 1].any() | now.tail
         carry = named("carry", r + 1, discarded + self.draw)
         rounding = self.mode.rounding
         stochastic = rounding == ROUNDINGS.index(Rounding.STOCHASTIC)
         passes = self.mode.target == OUTPUT_FORMATS.index(FP32)
         m.d.comb += self.draws.eq(stochastic & ~passes)
-        round_up = Signal()
+        now.round_up = round_up = Signal()
         with m.If(stochastic):
             m.d.comb += round_up.eq(carry[r])
         with m.Elif(rounding == ROUNDINGS.index(Rounding.NEAREST)):
             m.d.comb += round_up.eq(guard & (below_guard | kept[0]))
         # Adding the significand to the exponent field lets its hidden bit, and a carry out of
         # rounding, count the field up.
+        above_least = now.above_least
         exponent_code = per_format(lambda fmt: above_least << fmt.fraction_bits)
-        truncated = named("truncated", 32, exponent_code + kept)
-        inexact = named("inexact", 1, discarded.any() | tail)
-        sign, is_nan, is_infinite, tiny, inexact, truncated, round_up = cut(
-            "decided",
-            sign=sign,
-            is_nan=is_nan,
-            is_infinite=is_infinite,
-            tiny=tiny,
-            inexact=inexact,
-            truncated=truncated,
-            round_up=round_up,
-        )
+        now.truncated = named("truncated", 32, exponent_code + kept)
+        now.inexact = named("inexact", 1, discarded.any() | now.tail)
+        del now.above_least, now.shifted, now.tail
+        cut("decided")
 
+        is_nan, is_infinite, truncated = now.is_nan, now.is_infinite, now.truncated
         max_code = per_format(lambda fmt: fmt.max_code)
         nan_code = per_format(lambda fmt: fmt.nan_code)
         has_infinity = per_format(lambda fmt: fmt.infinity_code is not None)
-        magnitude = named("magnitude", 32, truncated + round_up)
-        at_limit = (truncated > max_code) | (truncated == max_code) & round_up
+        magnitude = named("magnitude", 32, truncated + now.round_up)
+        at_limit = (truncated > max_code) | (truncated == max_code) & now.round_up
         beyond = named("beyond", 1, at_limit | is_infinite)
         toward_zero = rounding == ROUNDINGS.index(Rounding.TOWARD_ZERO)
         # An infinity that stays FP32 stays infinite.
@@ -242,15 +200,15 @@ class Converter(Block):
         )
         becomes_nan = is_nan | (beyond & ~finite_limit & ~has_infinity)
         changed = beyond & ~is_nan & ~(is_infinite & has_infinity & ~finite_limit)
-        rounded = inexact & ~is_infinite & ~is_nan
+        rounded = now.inexact & ~is_infinite & ~is_nan
         with m.If(becomes_nan):
             m.d.comb += self.code.eq(nan_code)
         with m.Else():
             signed_bit = per_format(lambda fmt: fmt.sign_code)
-            m.d.comb += self.code.eq(Mux(beyond, limit, magnitude) | Mux(sign, signed_bit, 0))
+            m.d.comb += self.code.eq(Mux(beyond, limit, magnitude) | Mux(now.sign, signed_bit, 0))
         m.d.comb += [
             self.flags.overflow.eq(changed),
-            self.flags.underflow.eq(rounded & tiny),
+            self.flags.underflow.eq(rounded & now.tiny),
             self.flags.inexact.eq(rounded | changed),
         ]
         return m

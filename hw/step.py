@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from hw.hierarchy import Block
 from hw.kind import FULL, Kind
 from hw.multiplier import Product
+from hw.pipeline import delay
 from hw.shift import normalise, shift_right_jamming
 from pysim.formats import E5M2
 
@@ -78,10 +79,7 @@ class PipelinedStep(Block):
         def cut(part):
             """Delay all values by a clock, if there are registers after this part."""
             if part in CUTS[self.latency]:
-                for name, value in vars(now).items():
-                    register = Signal(len(value), name=f"{part}_{name}", reset_less=True)
-                    m.d.sync += register.eq(value)
-                    setattr(now, name, register)
+                delay(m, now, part)
 
         # Which is larger? FP32 magnitudes order like their bit patterns, and the low half of a
         # product is zero. A smaller accumulator with an exponent of 0 is a sticky bit, no more.
