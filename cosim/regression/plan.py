@@ -12,7 +12,7 @@ from cosim.regression.conversions import ROUNDED, SOURCES
 from cosim.regression.steps import ALIGNMENTS, CANCELLATIONS, SUMS
 from pysim import ArrayConfig, FloatFormat, Rounding
 from pysim.flags import BITS
-from pysim.formats import BF16, FP32, OPERAND_FORMATS, OUTPUT_FORMATS
+from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
 
 CLASSES = ("zero", "subnormal", "normal", "infinite", "nan")
 PRODUCTS = ("zero", "normal", "infinite", "nan")
@@ -111,7 +111,7 @@ QUESTIONS = {
         _SETTING,
         'Numbers beyond the largest. "Too large once rounded" is below the number that would '
         "come next, so that rounding decides; toward zero never asks. Above BF16's largest FP32 "
-        "ends before that number, so there nothing else is too large.",
+        "ends before that number, so there only scaled numbers are otherwise too large.",
     ),
     "draw": Question(
         "target",
@@ -315,10 +315,7 @@ def _changes(names: Iterable[str]) -> list[str]:
 
 def _can_be(how: str, what: str) -> bool:
     """Whether a conversion meets what is out of range in this way; see `Conversion`."""
-    if Rounding.TOWARD_ZERO.value in how:
-        return what != "too large once rounded"
-    # Beyond BF16's largest number FP32 ends before another one comes.
-    return what != "too large" or not how.startswith(str(BF16))
+    return what != "too large once rounded" or Rounding.TOWARD_ZERO.value not in how
 
 
 def _has_infinity(*formats: FloatFormat) -> bool:

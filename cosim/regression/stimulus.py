@@ -15,7 +15,7 @@ from cosim.calls import Call, Outcome
 from cosim.campaign import random_conversion, random_gemm
 from cosim.units.boundaries import accumulators_near, around
 from pysim import ArrayConfig, FloatFormat, GoldenEngine, Rounding, convert, decode
-from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
+from pysim.formats import BF16, FP32, OPERAND_FORMATS, OUTPUT_FORMATS
 
 NARROW = [fmt for fmt in OUTPUT_FORMATS if fmt is not FP32]
 Operands = dict[str, np.ndarray]
@@ -137,6 +137,11 @@ async def extremes_of_scale(bench: CallBench) -> None:
         }
         call = gemm(bench, operands, *OPERAND_FORMATS, fmt, rounding, saturate)
         call.arguments["scale"] = scale
+        await bench.check(call)
+    # Only so can a number be that much too large for BF16.
+    for rounding, saturate in product(Rounding, (False, True)):
+        call = conversion(bench, ends.view(np.float32), BF16, rounding, saturate)
+        call.arguments["scale"] = 127
         await bench.check(call)
 
 
