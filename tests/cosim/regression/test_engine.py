@@ -107,6 +107,12 @@ FAULTS = {
         "wrong_packet = 1'h0;",
         "packets_that_cannot_be_converted",
     ),
+    "a number is rounded with the draw of the one behind": (
+        "fp8_result_column_16x5",
+        r"= move\[5\] & draws;",
+        "= accept & draws;",
+        "draws_at_the_threshold",
+    ),
     "bytes that are not strobed are written": (
         "fp8_engine_registers",
         r"= strobes & _\d+_;",
