@@ -98,7 +98,8 @@ class RegisterFile(Block):
         with m.Elif(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
 
-        mask = Cat(*(strobe.replicate(8) for strobe in strobes & _from(address)))
+        mask = Signal(32)
+        m.d.comb += mask.eq(Cat(*(strobe.replicate(8) for strobe in strobes & _from(address))))
         written = [Signal(name=f"write_{register.name}") for register in words]
         with m.Switch(address[2:]):
             for i, register in enumerate(words):

@@ -77,7 +77,8 @@ class StreamConverter(Block):
 
         # Of each lane, whether it counts; those that do come first.
         kept = [x.tkeep.word_select(lane, 4) for lane in range(cols)]
-        counts = Cat(*(bytes_of.all() for bytes_of in kept))
+        counts = Signal(cols)
+        m.d.comb += counts.eq(Cat(*(bytes_of.all() for bytes_of in kept)))
         whole = Cat(*(bytes_of.all() | ~bytes_of.any() for bytes_of in kept)).all()
         gaps = Cat(*(counts[lane] & ~counts[lane - 1] for lane in range(1, cols)))
         sound = whole & counts[0] & ~gaps.any() & (x.tlast | counts.all())
