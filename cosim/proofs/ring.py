@@ -22,6 +22,7 @@ from cosim.proofs.numbers import (
     E5M2,
     FP32_SORT,
     LEAST,
+    MOST,
     Format,
     fp32,
     in_range,
@@ -65,6 +66,22 @@ def array_module(config: ArrayConfig) -> str:
     return f"fp8_ring_array_{config.rows}x{config.cols}_{config.latency}"
 
 
+def any_accumulator(config: ArrayConfig) -> str:
+    """Return what a step adds a product to."""
+    return "any FP32 number" if config.load_c else "any number that products may add up to"
+
+
+def range_says(config: ArrayConfig) -> str:
+    """Return what is stated of the range of sums without C."""
+    finite = (
+        f"without C, and with finite operands, a sum is zero or between 2^{LEAST} and 2^{MOST} in "
+        f"magnitude, and a multiple of 2^{LEAST}, by induction over k: it is never subnormal and "
+        "never infinite, however large K is"
+    )
+    kept = "; with any operands it is that, or the canonical NaN, or infinite where products may be"
+    return finite if config.load_c else finite + kept
+
+
 def statements(config: ArrayConfig) -> list[Statement]:
     """Return the statements about elements and the wires between them, but for `steps`."""
     latency = config.latency
@@ -77,8 +94,8 @@ def statements(config: ArrayConfig) -> list[Statement]:
         Statement(
             "step/sum",
             step,
-            f"any FP32 number and any product add up to IEEE 754's sum, to nearest even, {latency} "
-            "clocks later, whatever follows",
+            f"{any_accumulator(config)} and any product add up to IEEE 754's sum, to nearest even, "
+            f"{latency} clocks later, whatever follows",
             (View(step),),
             lambda unit: {"": _sum(unit, config)},
         ),
@@ -103,6 +120,13 @@ def statements(config: ArrayConfig) -> list[Statement]:
             "without flags, or the one that is handed in",
             (View(step),),
             lambda unit: {"": _takes_turns(unit, config)},
+        ),
+        Statement(
+            "range/step",
+            step,
+            range_says(config),
+            (View(step),),
+            lambda unit: _range(unit, config),
         ),
         Statement(
             "ring/turns",
@@ -167,8 +191,9 @@ def steps(config: ArrayConfig) -> list[Statement]:
         Statement(
             f"mac/{a}-{b}",
             element,
-            f"a step adds the product of any {a} code and any {b} code to any FP32 accumulator "
-            f"as IEEE 754's fused multiply-add does, {config.latency} clocks after the product",
+            f"a step adds the product of any {a} code and any {b} code to "
+            f"{any_accumulator(config)} as IEEE 754's fused multiply-add does, {config.latency} "
+            "clocks after the product",
             (View(element), View(DECODER)),
             lambda unit, decoder, a=a, b=b: {"": _mac(unit, decoder, config, a, b)},
             short=(a, b) == (multiplied(config)[0], multiplied(config)[-1]),
@@ -191,35 +216,45 @@ def _lane_form(config: ArrayConfig) -> Callable[[str], str]:
     return form
 
 
-def _reachable(config: ArrayConfig, code: str) -> list[str]:
-    """Suppose, without C, that an accumulator is a sum of products."""
-    if config.load_c:
-        return []
+def _is_sum(config: ArrayConfig, code: str) -> str:
+    """Whether an accumulator may be a sum of products: what it starts from without C is +0."""
     finite = smt.conjunction([in_range(code), smt.negation(f"(fp.isNegative {fp32(code)})")])
     signed = smt.conjunction([in_range(code), smt.negation(f"(fp.isZero {fp32(code)})")])
     allowed = [finite, signed, smt.equal(code, CANONICAL_NAN)]
     if E5M2 in multiplied(config):
         allowed.append(f"(fp.isInfinite {fp32(code)})")
-    return [smt.assume(smt.disjunction(allowed))]
+    return smt.disjunction(allowed)
 
 
-def _step(netlist: Netlist, config: ArrayConfig, *, valid: bool) -> tuple[Trace, list[str], dict]:
-    """A step from its first clock to the one in which its outcome is there."""
+def _is_finite(number: str) -> str:
+    return smt.negation(smt.disjunction([f"(fp.isNaN {number})", f"(fp.isInfinite {number})"]))
+
+
+def _is_multiple(number: str) -> str:
+    """Whether a number, if it is one, is a multiple of 2**LEAST, as products of codes are."""
+    scaled = f"(fp.mul RNE {number} {power_of_two(-LEAST, 8, 23)})"
+    whole = f"(fp.eq (fp.roundToIntegral RTZ {scaled}) {scaled})"
+    return smt.implies(_is_finite(number), whole)
+
+
+def _step(
+    netlist: Netlist, config: ArrayConfig, *, valid: bool = True, sums_only: bool | None = None
+) -> tuple[Trace, list[str], dict]:
+    """A step from its first clock to the one in which its outcome is there.
+
+    With `sums_only`, as is the default without C, the accumulator is a sum of products of codes,
+    and the product is one of codes.
+    """
     unit = Trace(netlist, "unit", config.latency)
     form = AccumulatorForm(config.load_c)
     product = Product(unit.wire("product"))
     is_valid = unit.wire("valid")
     before = form.fp32(unit.wire("before"))
-    supposed = [product.well_formed, product.has_form_of(multiplied(config))]
-    if not config.load_c:
-        # A product of codes is a multiple of 2**-32, too.
-        least = power_of_two(-LEAST, 8, 23)
-        scaled = f"(fp.mul RNE addend {least})"
-        whole = f"(fp.eq (fp.roundToIntegral RTZ {scaled}) {scaled})"
-        special = smt.disjunction(["(fp.isNaN addend)", "(fp.isInfinite addend)"])
-        supposed.append(smt.disjunction([special, whole]))
-    if not valid:
-        supposed = [smt.equal(product.term, MINUS_ZERO)]
+    supposed = [smt.equal(product.term, MINUS_ZERO)]
+    if valid:
+        supposed = [product.well_formed, product.has_form_of(multiplied(config))]
+    if not config.load_c if sums_only is None else sums_only:
+        supposed += [_is_multiple("addend"), _is_sum(config, before)]
     text = [
         netlist.text,
         unit.text,
@@ -227,7 +262,6 @@ def _step(netlist: Netlist, config: ArrayConfig, *, valid: bool) -> tuple[Trace,
         smt.define("addend", FP32_SORT, product.number),
         smt.assume(is_valid if valid else smt.negation(is_valid)),
         *map(smt.assume, supposed),
-        *_reachable(config, before),
         smt.define("before", FP32_SORT, fp32(before)),
         smt.define("sum", FP32_SORT, "(fp.add RNE before addend)"),
     ]
@@ -239,15 +273,29 @@ def _step(netlist: Netlist, config: ArrayConfig, *, valid: bool) -> tuple[Trace,
     return unit, text, shown
 
 
+def _range(netlist: Netlist, config: ArrayConfig) -> dict[str, Problem]:
+    unit, text, shown = _step(netlist, config, sums_only=True)
+    got = AccumulatorForm(config.load_c).fp32(unit.wire("after", config.latency))
+    shown |= {"got": Shown(got, "fp32")}
+    finite = [smt.assume(_is_finite(number)) for number in ("addend", "before")]
+    problems = {
+        "finite operands": Problem("\n".join(text + finite), {"the range": in_range(got)}, shown)
+    }
+    if not config.load_c:
+        any_operands = {"the range": _is_sum(config, got)}
+        problems["any operands"] = Problem("\n".join(text), any_operands, shown)
+    return problems
+
+
 def _sum(netlist: Netlist, config: ArrayConfig) -> Problem:
-    unit, text, shown = _step(netlist, config, valid=True)
+    unit, text, shown = _step(netlist, config)
     got = AccumulatorForm(config.load_c).fp32(unit.wire("after", config.latency))
     shown |= {"expected": Shown("sum", "number"), "got": Shown(got, "fp32")}
     return Problem("\n".join(text), {"the sum": same_fp32(got, "sum")}, shown)
 
 
 def _flags(netlist: Netlist, config: ArrayConfig) -> Problem:
-    unit, text, shown = _step(netlist, config, valid=True)
+    unit, text, shown = _step(netlist, config)
     form = AccumulatorForm(config.load_c)
     product = Product(unit.wire("product"))
     # A NaN among the operands is quiet. Infinity times zero comes as a NaN with a flag of its own.
@@ -392,7 +440,7 @@ def _mac(
         smt.assume(smt.equal(north, smt.concat("#b1", b.wire("operand")))),
         smt.define("x", FP32_SORT, operand(a.wire("code"), a_format)),
         smt.define("y", FP32_SORT, operand(b.wire("code"), b_format)),
-        *_reachable(config, before),
+        *([] if config.load_c else [smt.assume(_is_sum(config, before))]),
         smt.define("before", FP32_SORT, fp32(before)),
         smt.define("want", FP32_SORT, "(fp.add RNE before (fp.mul RNE x y))"),
     ]

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+import rtl_gen
 from cosim.proofs import Outcome, faulty_modules, prove, select, statements, statements_for
+from pysim import ArrayConfig
 
 
 def test_every_module_has_a_statement(engine):
@@ -15,10 +17,33 @@ def test_every_module_has_a_statement(engine):
 
 
 def test_pipeline_and_ring(engine):
-    chosen = select(statements(engine), "^(step|ring|row|skew)/|^mac/e5m2-e4m3")
+    chosen = select(statements(engine), "^(step|range|ring|row|skew)/|^mac/e5m2-e4m3")
     verdicts = list(prove(engine, chosen))
     assert {verdict.outcome for verdict in verdicts} == {Outcome.PROVED}
-    assert len(verdicts) == 12
+    assert len(verdicts) == 13
+
+
+@pytest.fixture(scope="module")
+def reduced():
+    """The Verilog of an engine without C, of one format."""
+    return rtl_gen.design(ArrayConfig(2, 3, latency=3, operand_formats=("e4m3",), load_c=False))
+
+
+def test_element_without_c(reduced):
+    chosen = select(statements(reduced), "^(multiplier|step|range|ring)/")
+    verdicts = list(prove(reduced, chosen))
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.PROVED}
+    assert len(verdicts) == 10
+
+
+def test_sum_without_c_is_never_minus_zero(reduced):
+    step = "fp8_step_3"
+    edited, count = re.subn(r"= (half_normalised_sign) & \w+;", r"= \1;", reduced.modules[step])
+    assert count == 1
+    faulty = replace(reduced, modules={**reduced.modules, step: edited})
+    (verdict,) = prove(faulty, select(statements(faulty), "^range/step"))
+    assert verdict.outcome is Outcome.REFUTED
+    assert "(-0.0)" in verdict.counterexample["got"]
 
 
 FAULTS = {
@@ -41,6 +66,12 @@ FAULTS = {
         r"= first \? start\[31:0\] :",
         "= first & ~start[31] ? start[31:0] :",
         "step/turns",
+    ),
+    "sum of nothing that keeps its exponent": (
+        "fp8_step_3",
+        r"normal_exponent = normal_by_1\[27\] \? (\w+) : 8'h00;",
+        r"normal_exponent = \1;",
+        "range/step",
     ),
     "product of one operand": (
         "fp8_ring_element_3",
