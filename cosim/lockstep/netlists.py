@@ -267,7 +267,7 @@ def _element(rng: np.random.Generator, name: str) -> _Unit:
     body.wires += inputs
     registers = body.registers(body.number(1, 4))
     body.logic(body.number(2, 14))
-    if body.chance(0.1):
+    if body.chance(0.25):
         body.memory()
     body.clocked(registers)
     outputs = {f"o{i}": register for i, register in enumerate(registers[:3])}

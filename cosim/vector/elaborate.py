@@ -20,8 +20,9 @@ from cosim.vector.graph import (
     Register,
     pieces,
 )
+from cosim.vector.lane_memory import read_word, written
 from cosim.vector.netlist import Bits, Cell, Module, Netlist
-from cosim.vector.signal import Seg, Signal, concat, constant, extend, part
+from cosim.vector.signal import Seg, Signal, concat, constant, extend, part, width_of
 
 
 @dataclass(eq=False)
@@ -180,6 +181,7 @@ class _Elaboration:
         self._lowered: dict[object, Signal] = {}
         self._state: dict[tuple[Instance, str], tuple[Signal, list[Register]]] = {}
         self._memories: dict[tuple[Instance, str], Memory] = {}
+        self._words: dict[tuple[Instance, str], list[tuple[Signal, list[Register]]]] = {}
         self._gathers: list[tuple[Node, list[Signal]]] = []
         self.clock: TopInput | None = None
         top = netlist.modules[netlist.top]
@@ -371,13 +373,13 @@ class _Elaboration:
             return
         signal, words = self._state[instance, cell.name]
         following = register_next(self.graph, cell.kind, cell.parameters, inputs, signal)
+        _take(words, following)
         shown = register_output(self.graph, cell.parameters, inputs, signal)
-        low = 0
-        for word in words:
-            word.next = part(following, low, word.node.width)
-            if shown != signal:
+        if shown != signal:
+            low = 0
+            for word in words:
                 word.shown = part(shown, low, word.node.width)
-            low += word.node.width
+                low += word.node.width
 
     def _add_memory(self, instance: Instance, cell: Cell) -> None:
         parameters = cell.parameters
@@ -397,6 +399,10 @@ class _Elaboration:
         width, size = parameters["WIDTH"], parameters["SIZE"]
         start = parameters["INIT"] if isinstance(parameters["INIT"], int) else 0
         initial = [start >> i * width & ((1 << width) - 1) for i in range(size)]
+        if instance.group:
+            registers = [self.graph.register(instance.group, width, word) for word in initial]
+            self._words[instance, cell.name] = registers
+            return
         name = str(parameters["MEMID"]).removeprefix("\\")
         path = f"{instance.path}.{name}" if instance.path else name
         memory = Memory(len(self.graph.memories), path, width, size, initial, [])
@@ -404,16 +410,27 @@ class _Elaboration:
         self._memories[instance, cell.name] = memory
 
     def _connect_memory(self, instance: Instance, cell: Cell, inputs: dict[str, Signal]) -> None:
-        memory = self._memories[instance, cell.name]
-        width, bits = memory.width, cell.parameters["ABITS"]
-        for i in range(cell.parameters["WR_PORTS"]):
-            memory.writes.append(
-                (
-                    self.graph.word(part(inputs["WR_ADDR"], i * bits, bits)),
-                    part(inputs["WR_EN"], i * width, width),
-                    part(inputs["WR_DATA"], i * width, width),
-                )
+        width, bits = cell.parameters["WIDTH"], cell.parameters["ABITS"]
+        writes = [
+            (
+                part(inputs["WR_ADDR"], i * bits, bits),
+                part(inputs["WR_EN"], i * width, width),
+                part(inputs["WR_DATA"], i * width, width),
             )
+            for i in range(cell.parameters["WR_PORTS"])
+        ]
+        if instance.group:
+            words = self._words[instance, cell.name]
+            following = [signal for signal, _ in words]
+            for write in writes:
+                following = written(self.graph, following, *write)
+            for (_, registers), signal in zip(words, following, strict=True):
+                _take(registers, signal)
+            return
+        memory = self._memories[instance, cell.name]
+        memory.writes = [
+            (self.graph.word(address), enable, data) for address, enable, data in writes
+        ]
 
     # Lowering: cells in topological order
 
@@ -522,8 +539,11 @@ class _Elaboration:
             inputs = self._inputs(output, [port for port in cell.inputs if port == "ARST"])
             return register_output(self.graph, cell.parameters, inputs, state)
         if cell.kind == "$mem_v2":
-            memory = self._memories[instance, cell.name]
-            return self.graph.read(memory, self._replace(self._read_address(output)))
+            address = self._replace(self._read_address(output))
+            if instance.group:
+                words = [signal for signal, _ in self._words[instance, cell.name]]
+                return read_word(self.graph, words, address)
+            return self.graph.read(self._memories[instance, cell.name], address)
         meaning = MEANINGS.get(cell.kind)
         if meaning is None:
             where = f"instance {instance.path!r} of " if instance.path else ""
@@ -559,7 +579,7 @@ class _Elaboration:
                 yield from self._names_in(instance, lanes.number, paths)
 
     def _names_in(self, instance: Instance, group: int, paths: list[str]) -> Iterator[StateName]:
-        """Name the registers of an instance by the nets that show them.
+        """Name the registers of an instance by the nets that show them, and words of memories.
 
         Those without a net are Yosys' own, such as addresses of writes, and nothing reads them.
         """
@@ -583,6 +603,19 @@ class _Elaboration:
                     named |= set(numbers[low:high])
                     yield StateName(name, high - low, signal, group, paths)
                 low = max(high, low + 1)
+        for (owner, cell), words in self._words.items():
+            if owner is instance:
+                memory = str(instance.module.cells[cell].parameters["MEMID"]).removeprefix("\\")
+                for i, (signal, _) in enumerate(words):
+                    yield StateName(f"{memory}[{i}]", width_of(signal), signal, group, paths)
+
+
+def _take(registers: list[Register], signal: Signal) -> None:
+    """Let the words of a register take a signal at the clock."""
+    low = 0
+    for register in registers:
+        register.next = part(signal, low, register.node.width)
+        low += register.node.width
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

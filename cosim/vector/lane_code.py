@@ -37,9 +37,13 @@ def vectors_at_once(count: int) -> int:
 
 
 def padded(count: int) -> int:
-    """Return how many lanes an array holds so that no iteration leaves it."""
+    """Return how many lanes an array holds so that no iteration leaves it.
+
+    One vector lies between arrays: an iteration takes the same lanes of very many, which would
+    otherwise meet in few sets of the cache, being powers of two apart.
+    """
     step = WIDEST * vectors_at_once(count)
-    return -(-count // step) * step
+    return -(-count // step) * step + WIDEST
 
 
 def storage(width: int) -> str:

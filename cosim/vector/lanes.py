@@ -1,11 +1,12 @@
 """Which modules become lanes."""
 
-from cosim.vector.netlist import Netlist
+from cosim.vector.lane_memory import MOST_WORDS
+from cosim.vector.netlist import Cell, Netlist
 
 FEWEST = 4
 """Instances from which on a module is worth lanes."""
 
-_WITHOUT_LANES = ("$mem_v2", "$adff", "$adffe")
+_WITHOUT_LANES = ("$adff", "$adffe")
 
 
 def lane_modules(netlist: Netlist, excluded: frozenset[str] = frozenset()) -> set[str]:
@@ -13,8 +14,8 @@ def lane_modules(netlist: Netlist, excluded: frozenset[str] = frozenset()) -> se
 
     A module becomes lanes if it is instantiated often, over the whole tree, and holds nothing
     that it instantiates often itself: a row of elements dissolves, an element with its multiplier
-    inside does not. A module within one that becomes lanes is part of it. A module with a memory or
-    an asynchronous reset does not become lanes.
+    inside does not. A module within one that becomes lanes is part of it. A module with a
+    memory of more than a few words, or with an asynchronous reset, does not become lanes.
 
     Parameters
     ----------
@@ -42,6 +43,12 @@ def lane_modules(netlist: Netlist, excluded: frozenset[str] = frozenset()) -> se
     return result
 
 
+def _has_no_lanes(cell: Cell) -> bool:
+    if cell.kind == "$mem_v2":
+        return cell.parameters["SIZE"] > MOST_WORDS
+    return cell.kind in _WITHOUT_LANES
+
+
 def _children(netlist: Netlist, name: str) -> list[str]:
     cells = netlist.modules[name].cells.values()
     return [cell.kind for cell in cells if cell.kind in netlist.modules]
@@ -65,7 +72,7 @@ def _parents_first(netlist: Netlist) -> list[str]:
 def _inside(netlist: Netlist, name: str) -> tuple[dict[str, int], bool]:
     """Count the modules in one instance; tell whether there is a cell that has no lanes."""
     counts: dict[str, int] = {}
-    scalar_only = any(cell.kind in _WITHOUT_LANES for cell in netlist.modules[name].cells.values())
+    scalar_only = any(_has_no_lanes(cell) for cell in netlist.modules[name].cells.values())
     for child in _children(netlist, name):
         below, scalar_only_below = _inside(netlist, child)
         scalar_only |= scalar_only_below

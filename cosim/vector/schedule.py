@@ -234,7 +234,39 @@ def _order(needed: set[Node], commits: dict[int, set[Node]], done: set[Node]) ->
     if stuck:
         raise LaneLoopError({node.group for node in stuck if node.group})
     steps += [Step(group, [], commits=True) for group in sorted(uncommitted)]
+    _postpone(steps, users, commits)
     return steps
+
+
+def _postpone(
+    steps: list[Step], users: dict[Node, list[Node]], commits: dict[int, set[Node]]
+) -> None:
+    """Move nodes of lanes to the last loop that is early enough, so that fewer are kept."""
+    loops: dict[int, list[int]] = {}
+    committed: dict[int, int] = {}
+    for number, step in enumerate(steps):
+        loops.setdefault(step.group, []).append(number)
+        if step.commits:
+            committed[step.group] = number
+    place = {node: number for number, step in enumerate(steps) for node in step.nodes}
+    for number in reversed(range(len(steps))):
+        group = steps[number].group
+        if not group:
+            continue
+        for node in reversed(steps[number].nodes):
+            limits = [
+                place[user] if _step_group(user) == group else place[user] - 1
+                for user in users.get(node, ())
+            ]
+            if node in commits.get(group, ()):
+                limits.append(committed[group])
+            if limits:
+                limit = min(limits)
+                place[node] = max(loop for loop in loops[group] if number <= loop <= limit)
+    for number, step in enumerate(steps):
+        if step.group:
+            step.nodes = [node for node in place if place[node] == number]
+            step.nodes.sort(key=lambda node: node.number)
 
 
 def _turns(nodes: list[Node]) -> dict[Node, int]:
