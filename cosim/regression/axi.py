@@ -450,7 +450,9 @@ class EngineTB:
             if rest.size:
                 parts.append(self._rows(rest[None], cols))
             return {"x": [_joined(parts)]}
-        packets: dict[str, list[Packet]] = {"a": [], "b": [], "c": []}
+        packets: dict[str, list[Packet]] = {"a": [], "b": []}
+        if self.config.load_c:
+            packets["c"] = []
         a, b = operands["a"], operands["b"]
         for top, slots in self.tiles(a.shape[0], b.shape[1]):
             band = slice(top, top + rows)

@@ -12,13 +12,13 @@ from cocotbext.axi import AxiResp
 
 from cosim.calls import Call, Mismatch
 from cosim.regression.axi import PATIENCE, EngineTB, bench_test, engine_test
-from cosim.regression.plan import PHASES, SETTINGS, WAITING
-from cosim.regression.stimulus import STIMULI, conversion, gemm, moderate_gemm, one_tile
+from cosim.regression.plan import SETTINGS, operand_streams, phases, waiting
+from cosim.regression.stimulus import STIMULI, conversion, gemm, mixed, moderate_gemm, one_tile
 from hw.registers import Access
-from pysim import Flags, GoldenEngine, Rounding
+from pysim import Flags, GoldenEngine, Rounding, convert
 from pysim.convert import CANONICAL_NAN
 from pysim.cycles import CONVERSION_CLOCKS, gemm_cycles, quantize_cycles
-from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
+from pysim.formats import E5M2, FP32, OPERAND_FORMATS, OUTPUT_FORMATS
 
 GEMMS = "FP8COSIM_ENGINE_GEMMS"
 """Variable with the number of random GEMMs."""
@@ -229,15 +229,18 @@ async def codes_wait(bench: EngineTB) -> None:
 @engine_test
 async def wrong_packets(bench: EngineTB) -> None:
     """A packet that is short, long, or lacks a lane fails the call; CLEAR makes good."""
-    for name in "abc":
+    one_row = bench.config.rows == bench.config.latency == 1
+    for name in operand_streams(bench.config):
         for fault in ("short", "long", "without a lane"):
-            call = bench.random_gemm()
-            while ("c" not in call.operands) if name == "c" else (call.operands["a"].shape[1] < 2):
-                call = bench.random_gemm()
-            packets = bench.packets(call)
-            which = int(bench.rng.integers(len(packets[name])))
             lanes = bench.lanes_of(name)
-            packet = packets[name][which]
+            # One that can be short; but where tiles have a single row, C cannot.
+            least = lanes if name == "c" and one_row else 2 * lanes
+            chosen = []
+            while not chosen:
+                call = bench.random_gemm()
+                packets = bench.packets(call)
+                chosen = [each for each in packets.get(name, ()) if len(each.data) >= least]
+            packet = chosen[bench.rng.integers(len(chosen))]
             data, keep = packet.data, packet.keep
             if fault == "without a lane":
                 start = len(keep) - lanes
@@ -270,9 +273,21 @@ async def sizes_and_modes_that_are_not_there(bench: EngineTB) -> None:
     cases: list[tuple[str, dict[str, int]]] = [
         (f"size_{side}", {"size": size}) for side in "mnk" for size in (0, limit + 1)
     ]
-    cases += [("mode", {"target": 5}), ("mode", {"target": 1, "rounding": 3})]
-    cases += [("mode", {"target": 0, "scale": 255})]
-    for (name, fields), fault in zip(cases, SETTINGS, strict=False):
+    formats = {
+        f"{side}_format": OPERAND_FORMATS.index(fmt)
+        for side, fmt in zip("ab", mixed(bench.config), strict=True)
+    }
+    unsound = ({"target": 5}, {"target": 1, "rounding": 3}, {"target": 0, "scale": 255})
+    cases += [("mode", formats | wrong) for wrong in unsound]
+    named = list(zip(cases, SETTINGS, strict=False))
+    for code, fmt in enumerate(OPERAND_FORMATS):
+        if fmt not in bench.config.multiplied:
+            for side in "ab":
+                asked = formats | {f"{side}_format": code}
+                named.append((("mode", asked), f"mode with {side.upper()} in {fmt}"))
+    if not bench.config.load_c:
+        named.append((("mode", formats | {"load_c": 1}), "mode with C"))
+    for (name, fields), fault in named:
         error = name.partition("_")[0]
         await bench.configure(sound)
         await bench.write_fields(name, **fields)
@@ -313,8 +328,9 @@ async def registers_while_busy(bench: EngineTB) -> None:
 async def interrupted_in_each_phase(bench: EngineTB) -> None:
     """Reset, and STOP with CLEAR, in each phase, flowing and waiting, leave nothing of the work."""
     streams = {"load": "c", "compute": "ab", "drain": "d", "convert": "y"}
-    cases = [("flowing", phase, "") for phase in PHASES]
-    cases += [("stalled", phase, name) for phase in WAITING for name in streams[phase]]
+    config = bench.config
+    cases = [("flowing", phase, "") for phase in phases(config)]
+    cases += [("stalled", phase, name) for phase in waiting(config) for name in streams[phase]]
     for (how, phase, name), what in product(cases, ("reset", "stop")):
         stream = {**bench.sources, **bench.sinks}.get(name)
         if phase == "load" and stream is not None:
@@ -364,8 +380,7 @@ def _long_call(bench: EngineTB, phase: str) -> Call:
     }
     if config.load_c:
         operands["c"] = rng.standard_normal((m, n)).astype(np.float32)
-    formats = (config.multiplied[0], config.multiplied[-1])
-    return gemm(bench, operands, *formats, OUTPUT_FORMATS[1], Rounding.STOCHASTIC)
+    return gemm(bench, operands, *mixed(config), OUTPUT_FORMATS[1], Rounding.STOCHASTIC)
 
 
 async def _check_restarted(bench: EngineTB) -> None:
@@ -453,13 +468,17 @@ async def flags_stick(bench: EngineTB) -> None:
     """Flags add up over calls and packets until they are cleared, each by itself."""
     for prefix in ("", "x_"):
         total = Flags()
-        for number in (1.0, 1e-30, 3e38):
-            x = np.array([[number]], dtype=np.float32)
+        for scale in (0, -100, 100):
             if prefix:
-                call = conversion(bench, x[0], OPERAND_FORMATS[0], Rounding.NEAREST, False)
+                call = conversion(bench, np.ones(1, np.float32), E5M2, Rounding.NEAREST, False)
             else:
-                operands = {side: np.zeros((1, 1), dtype=np.uint8) for side in "ab"} | {"c": x}
-                call = gemm(bench, operands, *OPERAND_FORMATS, OUTPUT_FORMATS[1], saturate=False)
+                formats = mixed(bench.config)
+                operands = {
+                    side: convert(np.ones((1, 1), np.float32), fmt, Rounding.NEAREST, False)[0]
+                    for side, fmt in zip("ab", formats, strict=True)
+                }
+                call = gemm(bench, operands, *formats, E5M2, saturate=False)
+            call.arguments["scale"] = scale
             total |= call.run(bench.golden).flags
             await bench.begin(call, clear=False)
             await bench.values(call)

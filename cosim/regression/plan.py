@@ -12,7 +12,7 @@ from cosim.regression.conversions import ROUNDED, SOURCES
 from cosim.regression.steps import ALIGNMENTS, CANCELLATIONS, SUMS
 from pysim import ArrayConfig, FloatFormat, Rounding
 from pysim.flags import BITS
-from pysim.formats import FP32, OPERAND_FORMATS, OUTPUT_FORMATS
+from pysim.formats import E5M2, FP32, OPERAND_FORMATS, OUTPUT_FORMATS
 
 CLASSES = ("zero", "subnormal", "normal", "infinite", "nan")
 PRODUCTS = ("zero", "normal", "infinite", "nan")
@@ -27,6 +27,9 @@ STREAMS = ("a", "b", "c", "d", "x", "y")
 PHASES = ("load", "compute", "compute and drain", "cross", "drain", "convert")
 WAITING = ("load", "compute", "drain", "convert")
 """Phases in which a stream can be waited for."""
+
+FROM_C = "load"
+"""The phase that is there only with C."""
 
 PACKETS = ("short", "long", "without a lane")
 SETTINGS = (*(f"size_{side} {size}" for side in "mnk" for size in ("of 0", "too large")),)
@@ -73,10 +76,12 @@ QUESTIONS = {
     "sum": Question(
         _PAIR,
         "Class of the accumulator with class of the product added to it. A product is never "
-        "subnormal in FP32; only E5M2 makes it infinite.",
+        "subnormal in FP32; only E5M2 makes it infinite. Without C the same goes for accumulators.",
     ),
     "sum of zeros": Question(
-        _PAIR, "Signs of an accumulator and a product that are both zero: only -0 and -0 make -0."
+        _PAIR,
+        "Signs of an accumulator and a product that are both zero: only -0 and -0 make -0, so that "
+        "without C no sum is -0.",
     ),
     "invalid step": Question(
         _PAIR, "What makes a NaN of numbers that are none, and raises the flag invalid."
@@ -146,7 +151,8 @@ QUESTIONS = {
     ),
     "fault": Question(
         "",
-        "Faults of software and of packets: each is told by its error, and the next call is right.",
+        "Faults of software and of packets: each is told by its error, and the next call is right. "
+        "To ask for a format, or for C, is one where it was not built in.",
     ),
     "side by side": Question(
         "state of the array", "Conversions of operands while a GEMM is in work, and while none is."
@@ -165,7 +171,7 @@ QUESTIONS = {
 
 def goals(config: ArrayConfig) -> dict[str, list[str]]:
     """Return every bin that the whole regression must reach on an array, by question."""
-    pairs = [(a, b) for a, b in product(OPERAND_FORMATS, repeat=2)]
+    pairs = list(product(config.multiplied, repeat=2))
     names = [f"{a} x {b}" for a, b in pairs]
     conversions = [
         describe_setting(fmt, rounding.value, saturate)
@@ -174,6 +180,7 @@ def goals(config: ArrayConfig) -> dict[str, list[str]]:
     modes = [f"{fmt} {rounding.value}" for fmt, rounding in product(NARROW, Rounding)]
     # Without draws of zero, some sums with a draw cannot be.
     draws = [name for name in DRAWS if name != "R = 0" or config.random_bits < config.lfsr_width]
+    sums = CLASSES if config.load_c else _classes_of_products(*config.multiplied)
     return {
         "gemm": _crossed(names, ["fp32", *conversions]),
         "conversion alone": conversions,
@@ -185,10 +192,12 @@ def goals(config: ArrayConfig) -> dict[str, list[str]]:
         "sum": [
             f"{a} x {b}: {start} + {addend}"
             for a, b in pairs
-            for start, addend in product(CLASSES, PRODUCTS)
-            if addend != "infinite" or _has_infinity(a, b)
+            for start, addend in product(
+                CLASSES if config.load_c else _classes_of_products(a, b),
+                _classes_of_products(a, b),
+            )
         ],
-        "sum of zeros": _crossed(names, ZEROS),
+        "sum of zeros": _crossed(names, ZEROS if config.load_c else ZEROS[:2]),
         "invalid step": [
             f"{a} x {b}: {how}" for a, b in pairs if _has_infinity(a, b) for how in INVALID
         ],
@@ -209,11 +218,14 @@ def goals(config: ArrayConfig) -> dict[str, list[str]]:
             if _can_be(how, what)
         ],
         "draw": _crossed(map(str, NARROW), draws),
-        "result": [f"{fmt}: {name}" for fmt in OUTPUT_FORMATS for name in _classes_of(fmt)],
+        "result": [
+            *(f"{FP32}: {name}" for name in sums),
+            *(f"{fmt}: {name}" for fmt in NARROW for name in _classes_of(fmt)),
+        ],
         "flag": [
             f"{kind}: {flag}"
             for kind, flag in product(KINDS, BITS)
-            if kind == "gemm" or flag != "invalid"
+            if flag != "invalid" or (kind == "gemm" and E5M2 in config.multiplied)
         ],
         **(_flow_of_engine(config) if config.latency else _flow_of_array()),
         "next call": _changes(KINDS),
@@ -227,19 +239,24 @@ def goals(config: ArrayConfig) -> dict[str, list[str]]:
 def _flow_of_engine(config: ArrayConfig) -> dict[str, list[str]]:
     """Return what can happen around an engine."""
     slots = {1: SLOTS[2:], 2: (SLOTS[0], SLOTS[2])}.get(config.latency, SLOTS)
+    starts = ("with C", "without C") if config.load_c else ("without C",)
     interrupted = [
         f"{what}, {how}: {phase}"
-        for what, (how, phases) in product(
-            ("reset", "stop"), (("flowing", PHASES), ("stalled", WAITING))
+        for what, (how, of_engine) in product(
+            ("reset", "stop"), (("flowing", phases(config)), ("stalled", waiting(config)))
         )
-        for phase in phases
+        for phase in of_engine
     ]
     return {
         "shape": list(SHAPES),
-        "slots": _crossed(("with C", "without C"), slots),
-        "tile behind": _crossed(("with C", "without C"), ("beside it", "below it")),
-        "scale": _crossed(KINDS, SCALES),
-        "stalled stream": list(STREAMS),
+        "slots": _crossed(starts, slots),
+        "tile behind": _crossed(starts, ("beside it", "below it")),
+        "scale": [
+            f"{kind}: {scale}"
+            for kind, scale in product(KINDS, SCALES)
+            if kind != "gemm" or scale != "up from there" or config.load_c
+        ],
+        "stalled stream": [name for name in STREAMS if name != "c" or config.load_c],
         "reset during": [*interrupted, "reset, flowing: idle", "reset, flowing: failed"],
         "fault": _faults(config),
         "side by side": ["GEMM in work: conversion"],
@@ -247,12 +264,34 @@ def _flow_of_engine(config: ArrayConfig) -> dict[str, list[str]]:
 
 
 def _faults(config: ArrayConfig) -> list[str]:
-    packets = [f"{name} {fault}" for name, fault in product("abc", PACKETS)]
-    if config.rows == config.latency == 1:
+    packets = [f"{name} {fault}" for name, fault in product(operand_streams(config), PACKETS)]
+    if config.rows == config.latency == 1 and config.load_c:
         packets.remove("c short")
+    missing = [
+        f"mode with {side} in {fmt}"
+        for fmt, side in product(OPERAND_FORMATS, "AB")
+        if fmt not in config.multiplied
+    ]
+    if not config.load_c:
+        missing.append("mode with C")
     # A row of one number cannot end early.
     converted = CONVERTED if config.cols > 1 else CONVERTED[:3]
-    return [*packets, *SETTINGS, "stop", *(f"x with {fault}" for fault in converted)]
+    return [*packets, *SETTINGS, *missing, "stop", *(f"x with {fault}" for fault in converted)]
+
+
+def phases(config: ArrayConfig) -> tuple[str, ...]:
+    """Return the phases of an engine that a reset can interrupt."""
+    return tuple(phase for phase in PHASES if phase != FROM_C or config.load_c)
+
+
+def waiting(config: ArrayConfig) -> tuple[str, ...]:
+    """Return those in which a stream can be waited for."""
+    return tuple(phase for phase in phases(config) if phase in WAITING)
+
+
+def operand_streams(config: ArrayConfig) -> str:
+    """Return the names of the streams into an engine's array."""
+    return "abc" if config.load_c else "ab"
 
 
 def _flow_of_array() -> dict[str, list[str]]:
@@ -320,6 +359,11 @@ def _can_be(how: str, what: str) -> bool:
 
 def _has_infinity(*formats: FloatFormat) -> bool:
     return any(fmt.infinity_code is not None for fmt in formats)
+
+
+def _classes_of_products(*formats: FloatFormat) -> list[str]:
+    """Return what products of these formats can be, and so sums of them."""
+    return [name for name in PRODUCTS if name != "infinite" or _has_infinity(*formats)]
 
 
 def _classes_of(fmt: FloatFormat) -> list[str]:

@@ -4,7 +4,7 @@ A test here makes calls and compares them with the golden engine. How a call rea
 and what may stall, is the bench's.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Protocol
@@ -14,11 +14,15 @@ import numpy as np
 from cosim.calls import Call, Outcome
 from cosim.campaign import random_conversion, random_gemm
 from cosim.units.boundaries import accumulators_near, around
+from cosim.units.sums import Sums
 from pysim import ArrayConfig, FloatFormat, GoldenEngine, Rounding, convert, decode
-from pysim.formats import BF16, FP32, OPERAND_FORMATS, OUTPUT_FORMATS
+from pysim.formats import BF16, FP32, OUTPUT_FORMATS
 
 NARROW = [fmt for fmt in OUTPUT_FORMATS if fmt is not FP32]
 Operands = dict[str, np.ndarray]
+
+SUMS = 1024
+"""Sums around a product, where accumulators cannot start from C."""
 
 LONGEST = 1500
 """Most commands, rows, and columns together of a random call: longer ones say no more."""
@@ -81,18 +85,19 @@ async def stalled_gemms(bench: CallBench) -> None:
 async def every_format_and_mode(bench: CallBench) -> None:
     """Each pair of operand formats with each output format, rounding, and saturation."""
     rng, config = bench.rng, bench.config
-    choices = product(OPERAND_FORMATS, OPERAND_FORMATS, OUTPUT_FORMATS, Rounding, (False, True))
-    for a_format, b_format, out_format, rounding, saturate in choices:
+    choices = product(pairs_of(config), OUTPUT_FORMATS, Rounding, (False, True))
+    for formats, out_format, rounding, saturate in choices:
         m, n = rng.integers(1, (config.rows + 1, config.cols + 1)).tolist()
         k = rng.integers(bench.least_size, 4)
         # Of the size of the output format's numbers, so that every mode matters.
         c = _numbers_around(rng, (m, n), out_format)
-        operands = {
+        operands: Operands = {
             "a": rng.integers(256, size=(m, k), dtype=np.uint8),
             "b": rng.integers(256, size=(k, n), dtype=np.uint8),
-            "c": c,
         }
-        await bench.check(gemm(bench, operands, a_format, b_format, out_format, rounding, saturate))
+        if config.load_c:
+            operands["c"] = c
+        await bench.check(gemm(bench, operands, *formats, out_format, rounding, saturate))
 
 
 @_stimulus
@@ -123,6 +128,7 @@ async def boundaries_of_conversion(bench: CallBench) -> None:
 async def extremes_of_scale(bench: CallBench) -> None:
     """Numbers at the ends of FP32, scaled back and beyond, as such and as sums."""
     rng, config = bench.rng, bench.config
+    a_format, b_format = mixed(config)
     ends = np.array([1, 0x1234, 0x7FFFFF, 0x800000, 0x3F800001, 0x7F7FFFFF], dtype=np.uint32)
     for fmt, scale in product(NARROW, (-128, -30, 30, 127)):
         rounding, saturate = list(Rounding)[rng.integers(3)], bool(rng.integers(2))
@@ -130,12 +136,19 @@ async def extremes_of_scale(bench: CallBench) -> None:
         call = conversion(bench, x, fmt, rounding, saturate)
         call.arguments["scale"] = scale
         await bench.check(call)
-        operands = {
-            "a": np.zeros((config.rows, 1), dtype=np.uint8),
-            "b": np.zeros((1, config.cols), dtype=np.uint8),
-            "c": np.resize(x, (config.rows, config.cols)),
-        }
-        call = gemm(bench, operands, *OPERAND_FORMATS, fmt, rounding, saturate)
+        if config.load_c:
+            operands = {
+                "a": np.zeros((config.rows, 1), dtype=np.uint8),
+                "b": np.zeros((1, config.cols), dtype=np.uint8),
+                "c": np.resize(x, (config.rows, config.cols)),
+            }
+        else:
+            # Numbers from 1/8 to 8 times as many.
+            operands = {
+                "a": rng.choice(_codes_between(0.125, 8, a_format), size=(config.rows, 1)),
+                "b": rng.choice(_codes_between(0.125, 8, b_format), size=(1, config.cols)),
+            }
+        call = gemm(bench, operands, a_format, b_format, fmt, rounding, saturate)
         call.arguments["scale"] = scale
         await bench.check(call)
     # Only so can a number be that much too large for BF16.
@@ -177,7 +190,7 @@ async def draws_at_the_threshold(bench: CallBench) -> None:
 @_stimulus
 async def changes_between_calls(bench: CallBench) -> None:
     """Each pair of formats, target, and rounding after each."""
-    pairs = list(product(product(OPERAND_FORMATS, repeat=2), repeat=2))
+    pairs = list(product(pairs_of(bench.config), repeat=2))
     targets = list(product(OUTPUT_FORMATS, repeat=2))
     roundings = list(product(Rounding, repeat=2))
     for i in range(max(len(pairs), len(targets), len(roundings))):
@@ -196,14 +209,19 @@ async def changes_between_calls(bench: CallBench) -> None:
 @_stimulus
 async def special_operands(bench: CallBench) -> None:
     """Each kind of number times each, added to each kind of accumulator."""
-    starts = [0.0, -0.0, 1e-45, -1e-40, 1.5, 3e38, -np.inf, np.inf, np.nan]
-    for a_format, b_format in product(OPERAND_FORMATS, repeat=2):
+    of_c = [0.0, -0.0, 1e-45, -1e-40, 1.5, 3e38, -np.inf, np.inf, np.nan]
+    for a_format, b_format in pairs_of(bench.config):
         a, b = (np.array(_telling_codes(fmt), dtype=np.uint8) for fmt in (a_format, b_format))
-        for start in (None, *starts):
+        sums = Sums(a_format.name, b_format.name)
+        of_sums = [1.5, -1.5, *([-np.inf, np.inf] if sums.infinite else []), np.nan]
+        for start in (None, *(of_c if bench.config.load_c else of_sums)):
             operands: Operands = {"a": a[:, None], "b": b[None, :]}
-            if start is not None:
-                shape = (len(operands["a"]), operands["b"].shape[1])
-                operands["c"] = np.full(shape, start, dtype=np.float32)
+            if start is not None and bench.config.load_c:
+                operands["c"] = np.full((len(a), len(b)), start, dtype=np.float32)
+            elif start is not None:
+                first_a, first_b = sums.addends(np.array([start], dtype=np.float32))
+                operands["a"] = np.hstack([np.repeat(first_a, len(a), axis=0), a[:, None]])
+                operands["b"] = np.vstack([np.repeat(first_b.T, len(b), axis=1), b])
             await bench.check(gemm(bench, operands, a_format, b_format, FP32))
 
 
@@ -211,25 +229,35 @@ async def special_operands(bench: CallBench) -> None:
 async def payloads_of_nan(bench: CallBench) -> None:
     """Whatever a NaN carries, the canonical one comes out, also where no step is made."""
     rng, config = bench.rng, bench.config
+    formats = mixed(config)
     for fmt, k in product(OUTPUT_FORMATS, (bench.least_size, 2)):
         payloads = rng.integers(1, 1 << 23, (config.rows, config.cols), dtype=np.uint32)
         signs = rng.integers(2, size=payloads.shape, dtype=np.uint32) << 31
-        operands = {
+        operands: Operands = {
             "a": rng.integers(256, size=(config.rows, k), dtype=np.uint8),
             "b": rng.integers(256, size=(k, config.cols), dtype=np.uint8),
-            "c": (signs | 0x7F800000 | payloads).view(np.float32),
         }
-        await bench.check(gemm(bench, operands, *OPERAND_FORMATS, fmt))
+        if config.load_c:
+            operands["c"] = (signs | 0x7F800000 | payloads).view(np.float32)
+        else:
+            codes = np.arange(256, dtype=np.uint8)
+            nans = codes[np.isnan(decode(codes, formats[0]))]
+            operands["a"][:, 0] = rng.choice(nans, size=config.rows)
+        await bench.check(gemm(bench, operands, *formats, fmt))
 
 
 @_stimulus
 async def boundaries_of_addition(bench: CallBench) -> None:
     """Accumulators around products: at every distance, at every depth of cancellation, at ties."""
     rng, rows = bench.rng, bench.config.rows
-    for a_format, b_format in product(OPERAND_FORMATS, repeat=2):
+    for a_format, b_format in pairs_of(bench.config):
+        if not bench.config.load_c:
+            for call in _from_sums_to_products(bench, a_format, b_format):
+                await bench.check(call)
+            continue
         # Factors of moderate size: an accumulator on every side of their product can be had.
-        a = rng.choice(_moderate_codes(a_format), size=(rows, 1))
-        b = rng.choice(_moderate_codes(b_format), size=(1, 1))
+        a = rng.choice(_codes_between(0.125, 8, a_format), size=(rows, 1))
+        b = rng.choice(_codes_between(0.125, 8, b_format), size=(1, 1))
         products = decode(a, a_format) * decode(b, b_format)
         near = accumulators_near(products.reshape(-1))
         # The rows share the accumulators out, each around its own product.
@@ -237,6 +265,29 @@ async def boundaries_of_addition(bench: CallBench) -> None:
         starts = np.stack([np.resize(near[i, i::rows], width) for i in range(rows)])
         operands = {"a": a, "b": np.repeat(b, width, axis=1), "c": starts}
         await bench.check(gemm(bench, operands, a_format, b_format, FP32))
+
+
+def _from_sums_to_products(
+    bench: CallBench, a_format: FloatFormat, b_format: FloatFormat
+) -> Iterator[Call]:
+    """Yield GEMMs whose rows add up to the boundaries of a last product, then take it.
+
+    The second column takes it with the other sign. Products are of every size, so that sums lie on
+    every side of some, and powers of two among them, below which numbers lie closer.
+    """
+    rng, sums = bench.rng, Sums(a_format.name, b_format.name)
+    for exponent in (-8, 0, 7):
+        power = np.full(1, 2.0**exponent, dtype=np.float32)
+        a, b = (convert(power, fmt, Rounding.NEAREST, True)[0] for fmt in (a_format, b_format))
+        if exponent == 0:
+            a = rng.choice(_codes_between(0.5, 2, a_format), size=1)
+        near = np.unique(sums.near(decode(a, a_format) * decode(b, b_format), SUMS))
+        digits, powers = sums.addends(near[np.isfinite(near)])
+        operands = {
+            "a": np.hstack([digits, np.broadcast_to(a, (len(digits), 1))]),
+            "b": np.stack([np.append(powers[0], last) for last in (b, b ^ 0x80)], axis=1),
+        }
+        yield gemm(bench, operands, a_format, b_format, FP32)
 
 
 @_stimulus
@@ -250,7 +301,7 @@ async def unused_inputs(bench: CallBench) -> None:
         bench.stall(0.5 if i % 2 else 0)
         await bench.check(one_tile(bench, k=int(bench.rng.integers(bench.least_size, 6))))
         numbers = bench.rng.standard_normal(bench.config.cols + 1).astype(np.float32)
-        call = conversion(bench, numbers, OPERAND_FORMATS[i % 2], Rounding.STOCHASTIC, True)
+        call = conversion(bench, numbers, NARROW[i % 2], Rounding.STOCHASTIC, True)
         await bench.check(call)
 
 
@@ -273,16 +324,27 @@ def one_tile(
     rounding: Rounding = Rounding.STOCHASTIC,
     m: int | None = None,
 ) -> Call:
-    """Return a GEMM of one tile that starts from a C, of random height and width."""
+    """Return a GEMM of one tile that starts from a C, if there is C, of random size."""
     rng, config = bench.rng, bench.config
     m = m or int(rng.integers(1, config.rows + 1))
     n = int(rng.integers(1, config.cols + 1))
-    operands = {
+    operands: Operands = {
         "a": rng.integers(256, size=(m, k), dtype=np.uint8),
         "b": rng.integers(256, size=(k, n), dtype=np.uint8),
-        "c": rng.standard_normal((m, n)).astype(np.float32),
     }
-    return gemm(bench, operands, *OPERAND_FORMATS, out_format, rounding)
+    if config.load_c:
+        operands["c"] = rng.standard_normal((m, n)).astype(np.float32)
+    return gemm(bench, operands, *mixed(config), out_format, rounding)
+
+
+def pairs_of(config: ArrayConfig) -> list[tuple[FloatFormat, FloatFormat]]:
+    """Return every pair of formats that can be multiplied."""
+    return [(a, b) for a, b in product(config.multiplied, repeat=2)]
+
+
+def mixed(config: ArrayConfig) -> tuple[FloatFormat, FloatFormat]:
+    """Return a pair of formats that can be multiplied, of two if there are two."""
+    return config.multiplied[0], config.multiplied[-1]
 
 
 def gemm(
@@ -323,11 +385,11 @@ def _telling_codes(fmt: FloatFormat) -> np.ndarray:
     return np.array([*codes, *(code | fmt.sign_code for code in codes)])
 
 
-def _moderate_codes(fmt: FloatFormat) -> np.ndarray:
-    """Codes of numbers from 1/8 to 8, both signs."""
+def _codes_between(low: float, high: float, fmt: FloatFormat) -> np.ndarray:
+    """Codes of numbers of a size, both signs."""
     codes = np.arange(1 << fmt.width, dtype=np.uint8)
     magnitude = np.abs(decode(codes, fmt))
-    return codes[(magnitude >= 0.125) & (magnitude <= 8)]
+    return codes[(magnitude >= low) & (magnitude <= high)]
 
 
 def _numbers_around(

@@ -152,6 +152,44 @@ def test_zero_cannot_be_drawn_where_a_draw_is_the_whole_register():
     assert "e5m2: R = 0" not in goals(config)["draw"]
 
 
+def test_plan_of_a_reduced_engine():
+    """It lacks what the missing parts bring about, and asks for these parts in vain."""
+    full, reduced = (
+        {f"{question}: {answer}" for question in plan for answer in plan[question]}
+        for plan in (
+            goals(ArrayConfig(2, 2, latency=2)),
+            goals(ArrayConfig(2, 2, latency=2, operand_formats=("e4m3",), load_c=False)),
+        )
+    )
+    asked = {"mode with A in e5m2", "mode with B in e5m2", "mode with C"}
+    assert reduced - full == {f"fault: {what}" for what in asked}
+    lacking = full - reduced
+    assert {name for name in lacking if "e5m2 x" not in name and "x e5m2" not in name} == {
+        *(
+            f"sum: e4m3 x e4m3: {start} + {product}"
+            for start in ("subnormal", "infinite")
+            for product in ("zero", "normal", "nan")
+        ),
+        "sum of zeros: e4m3 x e4m3: -0 + +0",
+        "sum of zeros: e4m3 x e4m3: -0 + -0",
+        "result: fp32: subnormal",
+        "result: fp32: infinite",
+        "flag: gemm: invalid",
+        "slots: with C: one slot",
+        "slots: with C: every slot",
+        "tile behind: with C: beside it",
+        "tile behind: with C: below it",
+        "scale: gemm: up from there",
+        "stalled stream: c",
+        *(
+            f"reset during: {what}, {how}: load"
+            for what in ("reset", "stop")
+            for how in ("flowing", "stalled")
+        ),
+        *(f"fault: c {fault}" for fault in ("short", "long", "without a lane")),
+    }
+
+
 def test_report(tmp_path):
     coverage = Coverage(CONFIG)
     coverage.hit("alignment", "e5m2 x e5m2: add 24", 77)
@@ -185,7 +223,7 @@ def test_docs_say_what_every_test_is_about():
 
 
 def test_every_question_has_a_reason():
-    for config in (CONFIG, ArrayConfig(latency=4)):
+    for config in (CONFIG, ArrayConfig(latency=4), ArrayConfig(latency=4, load_c=False)):
         asked = goals(config)
         assert list(asked) == [question for question in QUESTIONS if question in asked]
 

@@ -11,10 +11,12 @@ import rtl_gen
 from cosim.regression import axi
 from cosim.regression.agreement import disagreements
 from cosim.regression.axi_tests import GEMMS
+from cosim.regression.plan import goals
 from cosim.regression.runner import run_regression
 from pysim import ArrayConfig
 
 CONFIG = ArrayConfig(2, 3, lfsr_width=16, random_bits=5, latency=3)
+REDUCED = ArrayConfig(2, 2, latency=2, operand_formats=("e4m3",), load_c=False)
 
 needs_icarus = pytest.mark.skipif(
     shutil.which("iverilog") is None, reason="Icarus Verilog is not installed"
@@ -37,6 +39,22 @@ def test_passes_under_verilator(fp8cosim, tmp_path):
     assert coverage["counts"] == result["coverage"]
     assert coverage["counts"]["reset during"]["stop, stalled: drain"] > 0
     assert "tile behind" in (tmp_path / "out" / "coverage.html").read_text()
+
+
+def test_reduced_engine_passes(fp8cosim, tmp_path):
+    """Of one format, and without C: all that it can be put in is reached, and nothing else."""
+    (tmp_path / "reduced.toml").write_text(
+        "rows = 2\ncols = 2\nlatency = 2\noperand_formats = ['e4m3']\nload_c = false\n"
+    )
+    done = fp8cosim("regress", "--config", "reduced.toml", "--json", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["tests"] == dict.fromkeys(axi.FUNCTIONS, True)
+    plan = goals(REDUCED)
+    assert {question: sorted(counts) for question, counts in result["coverage"].items()} == {
+        question: sorted(answers) for question, answers in plan.items()
+    }
+    assert result["missed"] == []
 
 
 @needs_icarus
@@ -131,6 +149,41 @@ def test_fault_is_noticed(design, tmp_path, monkeypatch, name):
     modules[module], count = re.subn(place, text, modules[module])
     assert count == 1
     faulty = replace(design, modules=modules)
+    outcome = run_regression(faulty, tmp_path, simulator="icarus", expression=f"^{test}$")
+    assert list(outcome.failures) == [test]
+
+
+# The same of an engine of one format and without C.
+REDUCED_FAULTS = {
+    "a step takes the bias of a product for that of a sum": (
+        "fp8_step_2",
+        r"product\[8\], product\[6:1\]",
+        "product[7], product[6:1]",
+        "gemms_without_stalls",
+    ),
+    "results are drained a clock too early": (
+        "fp8_overlapped_schedule_2x2_2",
+        r"pass_ends \? 24'h000004",
+        "pass_ends ? 24'h000003",
+        "gemms_without_stalls",
+    ),
+    "C may be asked for": (
+        "fp8_gemm_engine",
+        r"\\call\.load_c (, \w+, \w+, 1'h0)",
+        r"1'h0\1",
+        "sizes_and_modes_that_are_not_there",
+    ),
+}
+
+
+@needs_icarus
+@pytest.mark.parametrize("name", REDUCED_FAULTS)
+def test_fault_in_reduced_engine_is_noticed(tmp_path, name):
+    module, place, text, test = REDUCED_FAULTS[name]
+    modules = dict(rtl_gen.design(REDUCED).modules)
+    modules[module], count = re.subn(place, text, modules[module])
+    assert count >= 1
+    faulty = replace(rtl_gen.design(REDUCED), modules=modules)
     outcome = run_regression(faulty, tmp_path, simulator="icarus", expression=f"^{test}$")
     assert list(outcome.failures) == [test]
 
