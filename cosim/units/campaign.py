@@ -92,7 +92,7 @@ def _check_control(design: Design, progress: Progress) -> Result:
 CHECKS = {
     check.name: check
     for check in (
-        _check("decoder", "fp8_operand_decoder", "every code of both formats", check_decoder),
+        _check("decoder", "fp8_operand_decoder", "every code of each format", check_decoder),
         _check(
             "multiplier",
             ("fp8_multiplier", "fp8_pipelined_multiplier"),
@@ -105,6 +105,7 @@ CHECKS = {
             "every product, accumulators around it",
             check_adder,
             accumulators=32,
+            longest=1 << 12,
         ),
         _check(
             "mac",

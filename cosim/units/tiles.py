@@ -13,6 +13,7 @@ from cosim.units.check import Part, Progress, Result, Wrong, run_chunks
 from cosim.units.datapath import pack
 from cosim.units.harness import Unit
 from hw.schedule import Job, OverlappedSchedule
+from pysim import ArrayConfig
 from rtl_gen import Design
 
 ENTERS = 3
@@ -27,9 +28,9 @@ NONE, SPOILT = -1, -(1 << 32)
 
 _HANDSHAKES = ("commands_valid", "a_valid", "b_valid", "c_valid", "result_ready")
 
-_EAGER: dict[str, np.ndarray | int] = {
-    name: 1 for name in ("a_valid", "b_valid", "c_valid", "result_ready")
-}
+_OF_C = {"c_ready": 0, "c_last": 0, "load": 0, "load_cols": 0, "fresh": 1}
+"""What outputs that are there only with C would be without: each sum starts from zero."""
+
 _CLOCKS = 1 << 18
 """Of one simulation; a tile takes as many of them as it needs."""
 
@@ -275,27 +276,32 @@ def check_schedule(
     rows, cols, latency = config.rows, config.cols, config.latency
     # Eager at times, slow at others, so that phases end in every way.
     eagerness = rng.choice([0.2, 0.7, 1.0], size=count // 50 + 1).repeat(50)[:count]
-    inputs = {name: (rng.random(count) < eagerness).astype(np.int64) for name in _HANDSHAKES}
+    handshakes = _handshakes(config)
+    inputs = {name: (rng.random(count) < eagerness).astype(np.int64) for name in handshakes}
     inputs["rst"] = (rng.random(count) < 0.002).astype(np.int64)
     inputs["rst"][0] = 1
     # Until the end of what is in work then.
     end = 16 * latency * (rows + cols + 8)
-    for name in _HANDSHAKES:
+    for name in handshakes:
         inputs[name] = np.append(inputs[name], np.full(end, name != "commands_valid"))
     inputs["rst"] = np.append(inputs["rst"], np.zeros(end, dtype=np.int64))
     count += end
     fields = {
-        "load_c": rng.integers(2, size=count),
+        "load_c": rng.integers(2, size=count) * config.load_c,
         "a_format": rng.integers(2, size=count),
         "b_format": rng.integers(2, size=count),
         "rows": rng.integers(1, rows + 1, size=count),
         "cols": rng.integers(1, cols * latency + 1, size=count),
         "length": rng.integers(1, 6, size=count),
     }
-    with Unit.of_block(design, OverlappedSchedule(rows, cols, latency)) as unit:
+    with Unit.of_block(design, _schedule_of(config)) as unit:
         got = unit.run(commands_payload=pack(Job, fields), **inputs)
         name = unit.name
     progress(1, 1)
+    for output, value in _OF_C.items():
+        got.setdefault(output, np.full(count, value))
+    if not config.load_c:
+        inputs["c_valid"] = np.zeros(count, dtype=np.int64)
     by_clock = [
         [dict(zip(signals, values, strict=True)) for values in zip(*columns, strict=True)]
         for signals, columns in (
@@ -330,8 +336,12 @@ def check_long_tiles(
     config = design.config
     rows, cols, latency = config.rows, config.cols, config.latency
     chunks = [
-        (int(rng.integers(1 << width - 1, 1 << width)), width % 2) for width in range(1, bits + 1)
+        (int(rng.integers(1 << width - 1, 1 << width)), width % 2 * config.load_c)
+        for width in range(1, bits + 1)
     ]
+    eager: dict[str, np.ndarray | int] = {
+        name: 1 for name in _handshakes(config) if name != "commands_valid"
+    }
 
     def check(unit: Unit, chunk: tuple[int, int]) -> Part:
         length, load_c = chunk
@@ -339,19 +349,20 @@ def check_long_tiles(
         command = {"load_c": load_c, "length": length, "rows": rows, "cols": slots * cols}
         payload = int(pack(Job, {name: np.array(value) for name, value in command.items()}))
         expected = {
-            "load": rows * slots * load_c,
             "a_ready": length,
             "operands": length * slots,
             "accept": rows * slots,
             "last": 1,
         }
+        if config.load_c:
+            expected["load"] = rows * slots * load_c
         unit.run(rst=1)
-        unit.run(commands_valid=1, commands_payload=payload, **_EAGER)
+        unit.run(commands_valid=1, commands_payload=payload, **eager)
         left = latency * length + 2 * (2 * rows * latency + rows + cols + 4 * latency + 16)
         counts = dict.fromkeys(expected, 0)
         while left:
             clocks = min(_CLOCKS, left)
-            got = unit.run(**_EAGER | {"a_valid": np.ones(clocks, dtype=np.uint64)})
+            got = unit.run(**eager | {"a_valid": np.ones(clocks, dtype=np.uint64)})
             for name in counts:
                 counts[name] += int(np.count_nonzero(got[name]))
             left -= clocks
@@ -364,5 +375,13 @@ def check_long_tiles(
                 return latency * length, Wrong(unit.name, sentence)
         return latency * length, None
 
-    block = OverlappedSchedule(rows, cols, latency)
-    return run_chunks(lambda: Unit.of_block(design, block), chunks, check, progress)
+    return run_chunks(lambda: Unit.of_block(design, _schedule_of(config)), chunks, check, progress)
+
+
+def _schedule_of(config: ArrayConfig) -> OverlappedSchedule:
+    return OverlappedSchedule(config.rows, config.cols, config.latency, config.load_c)
+
+
+def _handshakes(config: ArrayConfig) -> list[str]:
+    """Return the inputs that say that something is there, or taken."""
+    return [name for name in _HANDSHAKES if name != "c_valid" or config.load_c]

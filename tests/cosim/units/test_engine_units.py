@@ -113,6 +113,69 @@ def test_fault_is_found_by_its_check(design, name):
     assert wrong.unit == module
 
 
+@pytest.fixture(scope="module")
+def reduced():
+    return rtl_gen.design(ArrayConfig(2, 3, latency=3, operand_formats=("e4m3",), load_c=False))
+
+
+def test_nobody_is_suspected_of_a_good_reduced_engine(reduced):
+    assert list(suspects(reduced)) == []
+
+
+@pytest.mark.parametrize(
+    ("latency", "formats", "load_c"),
+    [(1, ("e5m2",), False), (6, ("e5m2", "e4m3"), False), (2, ("e4m3",), True)],
+)
+def test_datapath_of_reduced_engines(latency, formats, load_c):
+    config = ArrayConfig(1, 1, latency=latency, operand_formats=formats, load_c=load_c)
+    for name in ("adder", "element"):
+        assert run(name, rtl_gen.design(config)).wrong is None
+
+
+# As above, of an engine of one format and without C.
+REDUCED_FAULTS = {
+    name: FAULTS[name]
+    for name in (
+        "a step drops the sticky bit",
+        "a step counts with one operand alone",
+        "a tile is drained a clock too early",
+        "a tile's end is asked of A a step too early",
+        "lengths forget a bit",
+    )
+} | {
+    "a step takes the bias of a product for that of a sum": (
+        "adder",
+        "fp8_step",
+        r"product\[8\], product\[6:1\]",
+        "product[7], product[6:1]",
+    ),
+    "a step halves sums that are far beyond products": (
+        "adder",
+        "fp8_step",
+        r"(\w+_exponent) \+ 7'h01",
+        r"(\1 - { 6'h00, & { \1[6], \1[4], \1[2] } }) + 7'h01",
+    ),
+    "what waits is not shifted in": (
+        "element",
+        "fp8_ring_element",
+        r"given_back \? after : below",
+        "after",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REDUCED_FAULTS)
+def test_fault_in_reduced_engine_is_found_by_its_check(reduced, name):
+    check, prefix, place, text = REDUCED_FAULTS[name]
+    module = next(name for name in reduced.modules if re.match(prefix, name))
+    edited, count = re.subn(place, text, reduced.modules[module])
+    assert count >= 1
+    faulty = replace(reduced, modules={**reduced.modules, module: edited})
+    wrong = run(check, faulty).wrong
+    assert wrong is not None
+    assert wrong.unit == module
+
+
 def test_command(fp8cosim, tmp_path):
     arguments = ("--rows", 2, "--cols", 2, "--latency", 2, "-o", "engine")
     assert fp8cosim("generate", *arguments).returncode == 0
