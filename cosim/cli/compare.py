@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cosim.campaign import Tally, configurations, run_campaign
 from cosim.cli.app import Json, app, console, finish
-from cosim.cli.options import Latency
+from cosim.cli.options import Cols, ConfigFile, Latency, Rows, array_config
 from cosim.engines import checked_simulator, open_engine
 from cosim.errors import CheckFailedError
 from pysim import ArrayConfig, InputError
@@ -30,23 +30,41 @@ def compare(
     large: Annotated[int, typer.Option(min=0, help="GEMMs of some hundreds each way, on top.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random calls.")] = 0,
     arrays: Annotated[
-        str, typer.Option(help="Array sizes, rows x cols, separated by commas.")
-    ] = DEFAULT_ARRAYS,
+        str | None,
+        typer.Option(
+            help=f"Array sizes, rows x cols, separated by commas; {DEFAULT_ARRAYS} by default."
+        ),
+    ] = None,
+    rows: Rows = None,
+    cols: Cols = None,
     latency: Latency = None,
+    config: ConfigFile = None,
     variants: Annotated[
-        int, typer.Option(min=1, help="Random-number settings tried for each array.")
-    ] = 1,
+        int | None,
+        typer.Option(min=1, help="Random-number settings tried for each array; 1 by default."),
+    ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for the replay file of a mismatch.")
     ] = Path(),
     as_json: Json = False,
 ) -> None:
-    """Compare two engines on random calls: values, flags, cycles, random state."""
+    """Compare two engines on random calls: values, flags, cycles, random state.
+
+    With --config, --rows, or --cols, on the one array that these say; else on --arrays.
+    """
     simulators = [
         checked_simulator(name, chosen)
         for name, chosen in ((engine, simulator), (against, against_simulator))
     ]
-    configs = configurations(_parse_arrays(arrays), variants, latency or 0)
+    if (config, rows, cols) == (None, None, None):
+        sizes = _parse_arrays(arrays or DEFAULT_ARRAYS)
+        configs = configurations(sizes, variants or 1, latency or 0)
+    elif (arrays, variants) == (None, None):
+        configs = [array_config(config, rows, cols, latency)]
+    else:
+        raise InputError(
+            "--config, --rows, and --cols say what the array is: leave out --arrays and --variants"
+        )
     result = {
         "engine": engine,
         "against": against,

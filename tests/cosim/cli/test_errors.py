@@ -86,6 +86,23 @@ def test_compare_prints_one_object(fp8cosim):
     assert result["gemms"] == 20
 
 
+def test_compare_on_one_configuration(fp8cosim, tmp_path):
+    (tmp_path / "reduced.toml").write_text(
+        "cols = 3\nlatency = 2\noperand_formats = ['e4m3']\nload_c = false\n"
+    )
+    done = fp8cosim("compare", "--config", "reduced.toml", "--rows", 2, "--count", 20, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    (config,) = result["configs"]
+    expected = {"rows": 2, "cols": 3, "latency": 2, "operand_formats": ["e4m3"], "load_c": False}
+    assert expected.items() <= config.items()
+    assert result["kinds"]["C"] == {"none": 20}
+    assert result["kinds"]["operand formats"] == {"e4m3 x e4m3": 20}
+    done = fp8cosim("compare", "--config", "reduced.toml", "--arrays", "2x2")
+    assert done.returncode == 2
+    assert "leave out --arrays" in done.stderr
+
+
 def test_compare_simulators(fp8cosim):
     arguments = ("--engine", "rtl", "--against", "rtl", "--against-simulator", "verilator")
     done = fp8cosim("compare", *arguments, "--count", 20, "--large", 1, "--arrays", "2x2", "--json")
