@@ -373,13 +373,12 @@ class _Elaboration:
             return
         signal, words = self._state[instance, cell.name]
         following = register_next(self.graph, cell.kind, cell.parameters, inputs, signal)
-        _take(words, following)
+        for word, bits in _in_words(words, following):
+            word.next = bits
         shown = register_output(self.graph, cell.parameters, inputs, signal)
         if shown != signal:
-            low = 0
-            for word in words:
-                word.shown = part(shown, low, word.node.width)
-                low += word.node.width
+            for word, bits in _in_words(words, shown):
+                word.shown = bits
 
     def _add_memory(self, instance: Instance, cell: Cell) -> None:
         parameters = cell.parameters
@@ -403,7 +402,7 @@ class _Elaboration:
             registers = [self.graph.register(instance.group, width, word) for word in initial]
             self._words[instance, cell.name] = registers
             return
-        name = str(parameters["MEMID"]).removeprefix("\\")
+        name = _memory_name(cell)
         path = f"{instance.path}.{name}" if instance.path else name
         memory = Memory(len(self.graph.memories), path, width, size, initial, [])
         self.graph.memories.append(memory)
@@ -425,7 +424,8 @@ class _Elaboration:
             for write in writes:
                 following = written(self.graph, following, *write)
             for (_, registers), signal in zip(words, following, strict=True):
-                _take(registers, signal)
+                for register, taken in _in_words(registers, signal):
+                    register.next = taken
             return
         memory = self._memories[instance, cell.name]
         memory.writes = [
@@ -603,19 +603,22 @@ class _Elaboration:
                     named |= set(numbers[low:high])
                     yield StateName(name, high - low, signal, group, paths)
                 low = max(high, low + 1)
-        for (owner, cell), words in self._words.items():
-            if owner is instance:
-                memory = str(instance.module.cells[cell].parameters["MEMID"]).removeprefix("\\")
-                for i, (signal, _) in enumerate(words):
-                    yield StateName(f"{memory}[{i}]", width_of(signal), signal, group, paths)
+        for cell in instance.module.cells.values():
+            for i, (signal, _) in enumerate(self._words.get((instance, cell.name), ())):
+                name = f"{_memory_name(cell)}[{i}]"
+                yield StateName(name, width_of(signal), signal, group, paths)
 
 
-def _take(registers: list[Register], signal: Signal) -> None:
-    """Let the words of a register take a signal at the clock."""
+def _in_words(registers: list[Register], signal: Signal) -> Iterator[tuple[Register, Signal]]:
+    """Yield each word of a register, and what belongs to it of a signal as wide as all."""
     low = 0
     for register in registers:
-        register.next = part(signal, low, register.node.width)
+        yield register, part(signal, low, register.node.width)
         low += register.node.width
+
+
+def _memory_name(cell: Cell) -> str:
+    return str(cell.parameters["MEMID"]).removeprefix("\\")
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

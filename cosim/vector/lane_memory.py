@@ -31,21 +31,22 @@ def written(
 
     Enables are outermost, so that a loop may skip all words at once while none is set.
     """
-    result = []
-    for i, word in enumerate(words):
-        if i >= 1 << width_of(address):
-            result.append(word)
-            continue
-        here = graph.equal(address, constant(i, width_of(address)))
+    conditions = (_condition(part(enable, bit, 1)) for bit in range(width_of(enable)))
+    runs = [(condition, len(list(run))) for condition, run in groupby(conditions)]
+
+    def taken(word: Signal, here: Signal) -> Signal:
         low, parts = 0, []
-        bits = (_condition(part(enable, bit, 1)) for bit in range(width_of(enable)))
-        for enabled, run in groupby(bits):
-            size = len(list(run))
+        for enabled, size in runs:
             old, new = part(word, low, size), part(data, low, size)
             parts.append(graph.mux(enabled, old, graph.mux(here, old, new)))
             low += size
-        result.append(concat(*parts))
-    return result
+        return concat(*parts)
+
+    bits = width_of(address)
+    return [
+        taken(word, graph.equal(address, constant(i, bits))) if i < 1 << bits else word
+        for i, word in enumerate(words)
+    ]
 
 
 def _condition(bit: Signal) -> Signal:

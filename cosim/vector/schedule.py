@@ -228,7 +228,8 @@ def _order(needed: set[Node], commits: dict[int, set[Node]], done: set[Node]) ->
             run(0, closure(0))
             continue
         choices = {group: closure(group) for group in ready if ready[group]}
-        group = min(choices, key=lambda group: remaining[group] - len(choices[group]))
+        # Of equals the first, so that the same netlist makes the same text.
+        group = min(choices, key=lambda group: (remaining[group] - len(choices[group]), group))
         run(group, choices[group])
     stuck = needed - finished
     if stuck:
@@ -245,7 +246,8 @@ def _postpone(
     loops: dict[int, list[int]] = {}
     committed: dict[int, int] = {}
     for number, step in enumerate(steps):
-        loops.setdefault(step.group, []).append(number)
+        if step.group:
+            loops.setdefault(step.group, []).append(number)
         if step.commits:
             committed[step.group] = number
     place = {node: number for number, step in enumerate(steps) for node in step.nodes}
@@ -263,10 +265,12 @@ def _postpone(
             if limits:
                 limit = min(limits)
                 place[node] = max(loop for loop in loops[group] if number <= loop <= limit)
-    for number, step in enumerate(steps):
-        if step.group:
-            step.nodes = [node for node in place if place[node] == number]
-            step.nodes.sort(key=lambda node: node.number)
+    for numbers in loops.values():
+        for number in numbers:
+            steps[number].nodes = []
+    for node in sorted(place, key=lambda node: node.number):
+        if (step := steps[place[node]]).group:
+            step.nodes.append(node)
 
 
 def _turns(nodes: list[Node]) -> dict[Node, int]:

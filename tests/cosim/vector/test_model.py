@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import rtl_gen
 from cosim.errors import CheckFailedError
 from cosim.vector import (
     Layout,
@@ -11,6 +12,8 @@ from cosim.vector import (
     load_models,
     read_verilog,
 )
+from cosim.vector.graph import Node
+from pysim import ArrayConfig
 
 RING = """
 module station(input clk, input rst, input [39:0] left, input load, input [39:0] value,
@@ -211,3 +214,14 @@ def test_what_is_not_supported_is_named(body, named):
 def test_verilog_that_is_wrong():
     with pytest.raises(CheckFailedError, match=r"Yosys refuses the Verilog:\nbroken.v:1: ERROR"):
         read_verilog({"broken": "module broken(; endmodule"}, "broken")
+
+
+def test_text_depends_on_the_netlist_alone(monkeypatch):
+    """The cache finds a model by its text, so the order of sets must not show in it."""
+    design = rtl_gen.design(ArrayConfig(4, 4, latency=1))
+    netlist = read_verilog(design.modules, design.manifest["top"])
+    texts = set()
+    for salt in range(4):
+        monkeypatch.setattr(Node, "__hash__", lambda node, salt=salt: hash((salt, id(node))))
+        texts.add(compile_netlist(netlist).text)
+    assert len(texts) == 1
