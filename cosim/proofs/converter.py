@@ -22,6 +22,7 @@ from cosim.proofs.numbers import (
     Format,
     fp32,
     fp64,
+    is_finite,
     power_of_two,
 )
 from cosim.proofs.problem import Problem, Shown
@@ -202,7 +203,7 @@ class _Unit:
         }
 
 
-FINITE = "(not (or (fp.isNaN x) (fp.isInfinite x)))"
+FINITE = is_finite("x")
 
 
 def _conversion(netlist: Netlist, target: int, rounding: str) -> Problem:

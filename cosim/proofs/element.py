@@ -4,7 +4,7 @@ from cosim.proofs import smt
 from cosim.proofs.layout import ACCUMULATOR_BITS, LANE_BITS, LATENCY, Operand
 from cosim.proofs.mac import ADDER, ELEMENT, MULTIPLIER
 from cosim.proofs.netlist import Netlist, Trace
-from cosim.proofs.numbers import LEAST, MOST, in_range
+from cosim.proofs.numbers import RANGE, in_range, is_finite
 from cosim.proofs.operands import DECODER
 from cosim.proofs.problem import Problem, Shown
 from cosim.proofs.statement import Statement, View
@@ -53,9 +53,7 @@ def statements() -> list[Statement]:
         Statement(
             "range/step",
             ELEMENT,
-            f"without C, and with finite operands, an accumulator is zero or between 2^{LEAST} and "
-            f"2^{MOST} in magnitude, and a multiple of 2^{LEAST}, by induction over k: it is never "
-            "subnormal and never infinite, however large K is",
+            RANGE,
             (View(ELEMENT), View(DECODER)),
             lambda unit, decoder: {
                 "at the start": _range_start(unit),
@@ -164,10 +162,7 @@ def _range_step(element: Netlist, decoder: Netlist) -> Problem:
         operands += [
             side.text,
             smt.assume(smt.equal(smt.bits(lane, 0, LANE_BITS - 1), operand)),
-            smt.assume(
-                f"(not (or (fp.isNaN {Operand(operand).number})"
-                f" (fp.isInfinite {Operand(operand).number})))"
-            ),
+            smt.assume(is_finite(Operand(operand).number)),
         ]
     text = [
         decoder.text,

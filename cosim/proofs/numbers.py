@@ -21,6 +21,13 @@ CANONICAL_NAN = smt.const(0x7FC00000, 32)
 LEAST, MOST = -32, 56
 """Exponents of the least magnitude but zero, and of the largest, of a sum without C."""
 
+RANGE = (
+    f"without C, and with finite operands, an accumulator is zero or between 2^{LEAST} and "
+    f"2^{MOST} in magnitude, and a multiple of 2^{LEAST}, by induction over k: it is never "
+    "subnormal and never infinite, however large K is"
+)
+"""What is stated of the bare array and of the engine."""
+
 
 @dataclass(frozen=True)
 class Format:
@@ -115,12 +122,22 @@ def same_fp32(code: str, number: str) -> str:
     )
 
 
+def is_finite(number: str) -> str:
+    """Whether a number is neither infinite nor NaN."""
+    return f"(not (or (fp.isNaN {number}) (fp.isInfinite {number})))"
+
+
+def is_multiple(number: str) -> str:
+    """Whether a finite FP32 number is a multiple of the least magnitude, as products are."""
+    multiple = f"(fp.mul RNE {number} {power_of_two(-LEAST, 8, 23)})"
+    return f"(fp.eq (fp.roundToIntegral RTZ {multiple}) {multiple})"
+
+
 def in_range(code: str) -> str:
     """Whether an FP32 code is zero, or a multiple of the least magnitude within the bounds."""
     number = fp32(code)
     size = f"(fp.abs {number})"
-    least, most, inverse = (power_of_two(e, 8, 23) for e in (LEAST, MOST, -LEAST))
-    multiple = f"(fp.mul RNE {size} {inverse})"
+    least, most = (power_of_two(e, 8, 23) for e in (LEAST, MOST))
     return smt.disjunction(
         [
             f"(fp.isZero {number})",
@@ -128,7 +145,7 @@ def in_range(code: str) -> str:
                 [
                     f"(fp.leq {least} {size})",
                     f"(fp.leq {size} {most})",
-                    f"(fp.eq (fp.roundToIntegral RTZ {multiple}) {multiple})",
+                    is_multiple(size),
                 ]
             ),
         ]
@@ -138,10 +155,7 @@ def in_range(code: str) -> str:
 def inexact(x: str, y: str) -> str:
     """Return whether a sum is rounded: then rounding up and rounding down differ."""
     up, down = f"(fp.add RTP {x} {y})", f"(fp.add RTN {x} {y})"
-    finite = smt.conjunction(
-        f"(not ({test} {z}))" for z in (x, y) for test in ("fp.isNaN", "fp.isInfinite")
-    )
-    return smt.conjunction([finite, f"(not (fp.eq {up} {down}))"])
+    return smt.conjunction([is_finite(x), is_finite(y), f"(not (fp.eq {up} {down}))"])
 
 
 def _print_bits(value: str) -> str:

@@ -21,14 +21,14 @@ from cosim.proofs.numbers import (
     CANONICAL_NAN,
     E5M2,
     FP32_SORT,
-    LEAST,
-    MOST,
+    RANGE,
     Format,
     fp32,
     in_range,
     inexact,
+    is_finite,
+    is_multiple,
     operand,
-    power_of_two,
     same_fp32,
 )
 from cosim.proofs.operands import DECODER, format_is, multiplied
@@ -46,6 +46,9 @@ START_BITS = SLOT + SLOT_BITS
 
 MINUS_ZERO = smt.const(1 << 17 | 1, PRODUCT_BITS)
 """A product of -0, which changes no accumulator: its sign and the mark of a zero are set."""
+
+KEPT = "; with any operands it is that, or the canonical NaN, or infinite where products may be"
+"""What `RANGE` goes on with where C is not built in."""
 
 MULTIPLIED = 2
 """Clock edges from operands to the product that enters a step."""
@@ -66,20 +69,9 @@ def array_module(config: ArrayConfig) -> str:
     return f"fp8_ring_array_{config.rows}x{config.cols}_{config.latency}"
 
 
-def any_accumulator(config: ArrayConfig) -> str:
+def _any_accumulator(config: ArrayConfig) -> str:
     """Return what a step adds a product to."""
     return "any FP32 number" if config.load_c else "any number that products may add up to"
-
-
-def range_says(config: ArrayConfig) -> str:
-    """Return what is stated of the range of sums without C."""
-    finite = (
-        f"without C, and with finite operands, a sum is zero or between 2^{LEAST} and 2^{MOST} in "
-        f"magnitude, and a multiple of 2^{LEAST}, by induction over k: it is never subnormal and "
-        "never infinite, however large K is"
-    )
-    kept = "; with any operands it is that, or the canonical NaN, or infinite where products may be"
-    return finite if config.load_c else finite + kept
 
 
 def statements(config: ArrayConfig) -> list[Statement]:
@@ -94,8 +86,8 @@ def statements(config: ArrayConfig) -> list[Statement]:
         Statement(
             "step/sum",
             step,
-            f"{any_accumulator(config)} and any product add up to IEEE 754's sum, to nearest even, "
-            f"{latency} clocks later, whatever follows",
+            f"{_any_accumulator(config)} and any product add up to IEEE 754's sum, to nearest "
+            f"even, {latency} clocks later, whatever follows",
             (View(step),),
             lambda unit: {"": _sum(unit, config)},
         ),
@@ -124,7 +116,7 @@ def statements(config: ArrayConfig) -> list[Statement]:
         Statement(
             "range/step",
             step,
-            range_says(config),
+            RANGE if config.load_c else RANGE + KEPT,
             (View(step),),
             lambda unit: _range(unit, config),
         ),
@@ -192,7 +184,7 @@ def steps(config: ArrayConfig) -> list[Statement]:
             f"mac/{a}-{b}",
             element,
             f"a step adds the product of any {a} code and any {b} code to "
-            f"{any_accumulator(config)} as IEEE 754's fused multiply-add does, {config.latency} "
+            f"{_any_accumulator(config)} as IEEE 754's fused multiply-add does, {config.latency} "
             "clocks after the product",
             (View(element), View(DECODER)),
             lambda unit, decoder, a=a, b=b: {"": _mac(unit, decoder, config, a, b)},
@@ -226,24 +218,13 @@ def _is_sum(config: ArrayConfig, code: str) -> str:
     return smt.disjunction(allowed)
 
 
-def _is_finite(number: str) -> str:
-    return smt.negation(smt.disjunction([f"(fp.isNaN {number})", f"(fp.isInfinite {number})"]))
-
-
-def _is_multiple(number: str) -> str:
-    """Whether a number, if it is one, is a multiple of 2**LEAST, as products of codes are."""
-    scaled = f"(fp.mul RNE {number} {power_of_two(-LEAST, 8, 23)})"
-    whole = f"(fp.eq (fp.roundToIntegral RTZ {scaled}) {scaled})"
-    return smt.implies(_is_finite(number), whole)
-
-
 def _step(
-    netlist: Netlist, config: ArrayConfig, *, valid: bool = True, sums_only: bool | None = None
+    netlist: Netlist, config: ArrayConfig, *, valid: bool = True, sums_only: bool = False
 ) -> tuple[Trace, list[str], dict]:
     """A step from its first clock to the one in which its outcome is there.
 
-    With `sums_only`, as is the default without C, the accumulator is a sum of products of codes,
-    and the product is one of codes.
+    With `sums_only`, and always without C, the accumulator is a sum of products of codes, and the
+    product is one of codes.
     """
     unit = Trace(netlist, "unit", config.latency)
     form = AccumulatorForm(config.load_c)
@@ -253,8 +234,9 @@ def _step(
     supposed = [smt.equal(product.term, MINUS_ZERO)]
     if valid:
         supposed = [product.well_formed, product.has_form_of(multiplied(config))]
-    if not config.load_c if sums_only is None else sums_only:
-        supposed += [_is_multiple("addend"), _is_sum(config, before)]
+    if sums_only or not config.load_c:
+        multiple = smt.implies(is_finite("addend"), is_multiple("addend"))
+        supposed += [multiple, _is_sum(config, before)]
     text = [
         netlist.text,
         unit.text,
@@ -277,7 +259,7 @@ def _range(netlist: Netlist, config: ArrayConfig) -> dict[str, Problem]:
     unit, text, shown = _step(netlist, config, sums_only=True)
     got = AccumulatorForm(config.load_c).fp32(unit.wire("after", config.latency))
     shown |= {"got": Shown(got, "fp32")}
-    finite = [smt.assume(_is_finite(number)) for number in ("addend", "before")]
+    finite = [smt.assume(is_finite(number)) for number in ("addend", "before")]
     problems = {
         "finite operands": Problem("\n".join(text + finite), {"the range": in_range(got)}, shown)
     }
