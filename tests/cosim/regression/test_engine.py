@@ -28,6 +28,11 @@ def design():
     return rtl_gen.design(CONFIG)
 
 
+@pytest.fixture(scope="module")
+def reduced():
+    return rtl_gen.design(REDUCED)
+
+
 def test_passes_under_verilator(fp8cosim, tmp_path):
     arguments = ("--rows", 2, "--cols", 2, "--latency", 2)
     done = fp8cosim("regress", *arguments, "--json", "-o", "out")
@@ -140,17 +145,22 @@ FAULTS = {
 }
 
 
+def is_noticed(design, fault, folder):
+    """Plant a fault, which its test must notice; return in how many places it was planted."""
+    module, place, text, test = fault
+    modules = dict(design.modules)
+    modules[module], count = re.subn(place, text, modules[module])
+    faulty = replace(design, modules=modules)
+    outcome = run_regression(faulty, folder, simulator="icarus", expression=f"^{test}$")
+    assert list(outcome.failures) == [test]
+    return count
+
+
 @needs_icarus
 @pytest.mark.parametrize("name", FAULTS)
 def test_fault_is_noticed(design, tmp_path, monkeypatch, name):
     monkeypatch.setenv(GEMMS, "8")
-    module, place, text, test = FAULTS[name]
-    modules = dict(design.modules)
-    modules[module], count = re.subn(place, text, modules[module])
-    assert count == 1
-    faulty = replace(design, modules=modules)
-    outcome = run_regression(faulty, tmp_path, simulator="icarus", expression=f"^{test}$")
-    assert list(outcome.failures) == [test]
+    assert is_noticed(design, FAULTS[name], tmp_path) == 1
 
 
 # The same of an engine of one format and without C.
@@ -178,14 +188,8 @@ REDUCED_FAULTS = {
 
 @needs_icarus
 @pytest.mark.parametrize("name", REDUCED_FAULTS)
-def test_fault_in_reduced_engine_is_noticed(tmp_path, name):
-    module, place, text, test = REDUCED_FAULTS[name]
-    modules = dict(rtl_gen.design(REDUCED).modules)
-    modules[module], count = re.subn(place, text, modules[module])
-    assert count >= 1
-    faulty = replace(rtl_gen.design(REDUCED), modules=modules)
-    outcome = run_regression(faulty, tmp_path, simulator="icarus", expression=f"^{test}$")
-    assert list(outcome.failures) == [test]
+def test_fault_in_reduced_engine_is_noticed(reduced, tmp_path, name):
+    assert is_noticed(reduced, REDUCED_FAULTS[name], tmp_path) >= 1
 
 
 @needs_icarus

@@ -101,9 +101,9 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_fault_is_found_by_its_check(design, name):
-    check, prefix, place, text = FAULTS[name]
+def is_found(design, fault):
+    """Plant a fault; its check must find it, and name the module that it sits in."""
+    check, prefix, place, text = fault
     module = next(name for name in design.modules if re.match(prefix, name))
     edited, count = re.subn(place, text, design.modules[module])
     assert count >= 1
@@ -111,6 +111,11 @@ def test_fault_is_found_by_its_check(design, name):
     wrong = run(check, faulty).wrong
     assert wrong is not None
     assert wrong.unit == module
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_is_found_by_its_check(design, name):
+    is_found(design, FAULTS[name])
 
 
 @pytest.fixture(scope="module")
@@ -166,14 +171,7 @@ REDUCED_FAULTS = {
 
 @pytest.mark.parametrize("name", REDUCED_FAULTS)
 def test_fault_in_reduced_engine_is_found_by_its_check(reduced, name):
-    check, prefix, place, text = REDUCED_FAULTS[name]
-    module = next(name for name in reduced.modules if re.match(prefix, name))
-    edited, count = re.subn(place, text, reduced.modules[module])
-    assert count >= 1
-    faulty = replace(reduced, modules={**reduced.modules, module: edited})
-    wrong = run(check, faulty).wrong
-    assert wrong is not None
-    assert wrong.unit == module
+    is_found(reduced, REDUCED_FAULTS[name])
 
 
 def test_command(fp8cosim, tmp_path):
